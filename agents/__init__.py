@@ -1,0 +1,1 @@
+"""Agents: scripted experts and learned policies."""

@@ -1,0 +1,1 @@
+"""Benchmarks: honest, reproducible numbers."""

@@ -1,0 +1,21 @@
+"""The exceptions PocketWorlds raises on bad input: each message says what was wrong, where, and what to do."""
+
+
+class PocketWorldsError(Exception):
+    """Base of every error a user can cause; the command line prints its message and exits with 2."""
+
+
+class CaptureError(PocketWorldsError, ValueError):
+    """A capture cannot be read, or cannot be rebuilt (unknown format, missing poses, no depth, ...)."""
+
+
+class SceneError(PocketWorldsError, ValueError):
+    """A scene folder, object or joint is invalid."""
+
+
+class TaskError(PocketWorldsError, ValueError):
+    """An environment keyword is invalid, or no object of the scene suits the task."""
+
+
+class MissingDependencyError(PocketWorldsError, RuntimeError):
+    """A library or a system package is missing; the message names the package to install."""

@@ -1,0 +1,1 @@
+"""Real to sim: a phone capture becomes a `Scene`."""

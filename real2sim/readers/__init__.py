@@ -1,0 +1,1 @@
+"""Capture readers: `open_capture(path)` recognises the format by content."""
