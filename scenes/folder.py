@@ -1,0 +1,110 @@
+"""The scene folder: `scene.json`, `meshes/`, `textures/`, `scene.xml`, `preview.png`, `report.html`.
+
+Written to a temporary sibling and renamed: an interrupted run leaves no half scene.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..errors import SceneError
+from .scene import SCHEMA_VERSION, Scene
+
+SCENE_FILE = "scene.json"
+MJCF_FILE = "scene.xml"
+
+
+@contextmanager
+def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Gives a temporary folder beside `out` to write into; renames it to `out` on success, removes it on failure.
+
+    Raises:
+        SceneError: if `out` exists and `replace` is False, or is not something we may replace.
+    """
+    out = Path(os.path.abspath(out))
+    if out.exists():
+        if not replace:
+            raise SceneError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+        if not out.is_dir() or (any(out.iterdir()) and not (out / SCENE_FILE).exists()):
+            raise SceneError(f"{out} is not a scene folder and will not be overwritten; choose another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+    except OSError as error:
+        raise SceneError(f"cannot write beside {out}: {error.strerror}; choose a writable place") from error
+    try:
+        yield partial
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o777 & ~umask)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
+            os.replace(out, old / out.name)
+            os.replace(partial, out)
+            shutil.rmtree(old)
+        else:
+            os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save_scene(scene: Scene, folder: Path) -> Scene:
+    """Writes `scene.json` and `scene.xml` into `folder`, where the scene's assets already are; gives the scene bound to it."""
+    from .mjcf import build_spec
+
+    bound = scene.in_folder(folder)
+    (folder / SCENE_FILE).write_text(bound.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    spec = build_spec(bound)
+    spec.compile()
+    (folder / MJCF_FILE).write_text(spec.to_xml(), encoding="utf-8")
+    return bound
+
+
+def load_scene(folder: str | Path) -> Scene:
+    """Reads a scene folder.
+
+    Raises:
+        SceneError: names the file, the field and the reason.
+    """
+    folder = Path(folder)
+    path = folder / SCENE_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SceneError(
+            f"{folder} is not a scene folder: it has no {SCENE_FILE}; make one with `pocketworlds scan`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SceneError(f"{path} cannot be read: {error}") from error
+    try:
+        scene = Scene.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(item) for item in first["loc"]) or "top level"
+        if first["loc"] == ("schema_version",):
+            raise SceneError(
+                f"{path}: schema version {first['input']!r} is not the supported {SCHEMA_VERSION}; scan again, or update PocketWorlds"
+            ) from None
+        raise SceneError(f"{path}: field {where}: {first['msg']} ({error.error_count()} problem(s) in all)") from None
+    for asset in assets(scene):
+        if not (folder / asset).is_file():
+            raise SceneError(f"{path}: names {asset}, which is not in the folder; scan again, or restore the file")
+    return scene.in_folder(folder)
+
+
+def assets(scene: Scene) -> set[str]:
+    """Relative paths of every mesh and texture the scene refers to."""
+    found: set[str] = set()
+    bodies = [item.body for item in scene.objects] + [part.body for item in scene.objects for part in item.parts]
+    for body in bodies:
+        found.update(geom.mesh for geom in body.collision if geom.mesh)
+        found.update(name for name in (body.visual.mesh, body.visual.material.texture) if name)
+    found.update(surface.material.texture for surface in scene.surfaces if surface.material.texture)
+    return found

@@ -1,0 +1,196 @@
+"""Compiles a `Scene` to MJCF through MjSpec.
+
+Layout of the model: every surface is a fixed geom of the world body; every object is a body named as in the scene, with a
+free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint`. Collision geoms are in
+group 3 (hidden by default) where there is a visual mesh, visual geoms in group 2 without mass or contacts. Mass and
+inertia are always written explicitly: MuJoCo never infers them from a scanned mesh.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+
+from .scene import Body, Camera, CollisionGeom, Material, Scene, Surface
+
+VISUAL_GROUP = 2
+COLLISION_GROUP = 3
+
+# Contact model: elliptic cones with impratio 10 hold grasps without creep (MuJoCo manual, "Preventing slip").
+TIMESTEP = 0.002
+SLIDING_TORSION_ROLLING = (1.0, 0.005, 0.0001)
+"""Ratios of torsional [m] and rolling [m] friction that go with a sliding coefficient (MuJoCo's own defaults)."""
+
+
+def build_spec(scene: Scene) -> mujoco.MjSpec:
+    """An editable MjSpec of the scene, for compiling, or for attaching a robot to.
+
+    Asset paths are absolute in the spec while it lives and relative in the XML that `save_scene` writes.
+    """
+    spec = mujoco.MjSpec()
+    spec.modelname = scene.name
+    spec.compiler.degree = False
+    spec.compiler.autolimits = True
+    spec.option.timestep = TIMESTEP
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 10
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+    spec.visual.global_.offwidth = 1280
+    spec.visual.global_.offheight = 960
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.visual.headlight.diffuse = [0.45, 0.45, 0.45]
+    spec.visual.headlight.specular = [0.05, 0.05, 0.05]
+    if scene.folder is not None:
+        spec.modelfiledir = str(Path(scene.folder).resolve())
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.9, 0.92, 0.95],
+        rgb2=[0.6, 0.65, 0.7],
+        width=64,
+        height=384,
+    )
+    spec.worldbody.add_light(
+        name="light",
+        pos=[0, 0, 3],
+        dir=[0.2, 0.1, -1],
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        diffuse=[0.4, 0.4, 0.4],
+        castshadow=False,
+    )
+    for surface in scene.surfaces:
+        _add_surface(spec, surface)
+    for item in scene.objects:
+        body = spec.worldbody.add_body(name=item.name, pos=item.body.pose.position, quat=item.body.pose.quaternion)
+        if item.mobility == "free":
+            body.add_freejoint(name=f"{item.name}_joint")
+        _fill_body(spec, body, item.name, item.body)
+        for part in item.parts:
+            child = body.add_body(name=part.name, pos=part.body.pose.position, quat=part.body.pose.quaternion)
+            kind = mujoco.mjtJoint.mjJNT_HINGE if part.joint.kind == "hinge" else mujoco.mjtJoint.mjJNT_SLIDE
+            child.add_joint(
+                name=f"{part.name}_joint",
+                type=kind,
+                axis=part.joint.axis,
+                pos=part.joint.anchor,
+                range=part.joint.range,
+                damping=[part.joint.damping, 0, 0],
+                frictionloss=part.joint.friction_loss,
+            )
+            _fill_body(spec, child, part.name, part.body)
+            # A closed door touches its own frame: parent and child must not push each other apart.
+            spec.add_exclude(name=f"{item.name}__{part.name}", bodyname1=item.name, bodyname2=part.name)
+    for camera in scene.cameras:
+        add_camera(spec.worldbody, camera)
+    return spec
+
+
+def add_camera(body: mujoco.MjsBody, camera: Camera) -> mujoco.MjsCamera:
+    """Adds a scene camera to a body of a spec."""
+    return body.add_camera(
+        name=camera.name,
+        pos=camera.pose.position,
+        quat=camera.pose.quaternion,
+        fovy=camera.fovy * 180.0 / 3.141592653589793,  # MJCF fovy is always in degrees
+        resolution=[camera.width, camera.height],
+    )
+
+
+def _add_surface(spec: mujoco.MjSpec, surface: Surface) -> None:
+    spec.worldbody.add_geom(
+        name=surface.name,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[v / 2 for v in surface.size],
+        pos=surface.pose.position,
+        quat=surface.pose.quaternion,
+        friction=_friction(surface.friction.value),
+        condim=4,
+        contype=int(surface.collides),
+        conaffinity=int(surface.collides),
+        **_appearance(spec, surface.name, surface.material),
+    )
+
+
+def _fill_body(spec: mujoco.MjSpec, body: mujoco.MjsBody, name: str, content: Body) -> None:
+    inertial = content.inertial
+    body.explicitinertial = True
+    body.mass = inertial.mass.value
+    body.ipos = inertial.com
+    body.fullinertia = inertial.inertia
+    hidden = content.visual.mesh is not None
+    appearance = _appearance(spec, name, content.visual.material)
+    for index, geom in enumerate(content.collision):
+        _add_collision(
+            spec,
+            body,
+            f"{name}_collision_{index}",
+            geom,
+            content.friction.value,
+            {} if hidden else appearance,
+            COLLISION_GROUP if hidden else VISUAL_GROUP,
+        )
+    if hidden:
+        mesh = f"{name}_visual"
+        spec.add_mesh(name=mesh, file=content.visual.mesh, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+        body.add_geom(
+            name=mesh,
+            type=mujoco.mjtGeom.mjGEOM_MESH,
+            meshname=mesh,
+            contype=0,
+            conaffinity=0,
+            group=VISUAL_GROUP,
+            mass=0,
+            **appearance,
+        )
+
+
+def _add_collision(
+    spec: mujoco.MjSpec,
+    body: mujoco.MjsBody,
+    name: str,
+    geom: CollisionGeom,
+    friction: float,
+    appearance: dict[str, object],
+    group: int,
+) -> None:
+    shape: dict[str, object]
+    x, y, z = geom.size
+    if geom.shape == "mesh":
+        spec.add_mesh(name=name, file=geom.mesh, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+        shape = {"type": mujoco.mjtGeom.mjGEOM_MESH, "meshname": name}
+    elif geom.shape == "box":
+        shape = {"type": mujoco.mjtGeom.mjGEOM_BOX, "size": [x / 2, y / 2, z / 2]}
+    elif geom.shape == "cylinder":
+        shape = {"type": mujoco.mjtGeom.mjGEOM_CYLINDER, "size": [x / 2, z / 2, 0]}
+    elif geom.shape == "capsule":
+        shape = {"type": mujoco.mjtGeom.mjGEOM_CAPSULE, "size": [x / 2, max(z - x, 1e-6) / 2, 0]}
+    else:
+        shape = {"type": mujoco.mjtGeom.mjGEOM_SPHERE, "size": [x / 2, 0, 0]}
+    body.add_geom(
+        name=name,
+        pos=geom.pose.position,
+        quat=geom.pose.quaternion,
+        group=group,
+        mass=0,
+        friction=_friction(friction),
+        condim=4,
+        **shape,
+        **appearance,
+    )
+
+
+def _friction(sliding: float) -> list[float]:
+    return [sliding, *SLIDING_TORSION_ROLLING[1:]]
+
+
+def _appearance(spec: mujoco.MjSpec, name: str, material: Material) -> dict[str, object]:
+    if material.texture is None:
+        return {"rgba": material.rgba}
+    spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, file=material.texture)
+    textures = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
+    textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
+    spec.add_material(name=name, textures=textures, rgba=material.rgba, specular=0.1, shininess=0.1)
+    return {"material": name}
