@@ -56,7 +56,11 @@ def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def save_scene(scene: Scene, folder: Path) -> Scene:
-    """Writes `scene.json` and `scene.xml` into `folder`, where the scene's assets already are; gives the scene bound to it."""
+    """Writes `scene.json` and `scene.xml` into `folder`, where the scene's assets already are.
+
+    Returns:
+        The scene bound to `folder`.
+    """
     from .mjcf import build_spec
 
     bound = scene.in_folder(folder)
@@ -90,7 +94,8 @@ def load_scene(folder: str | Path) -> Scene:
         where = ".".join(str(item) for item in first["loc"]) or "top level"
         if first["loc"] == ("schema_version",):
             raise SceneError(
-                f"{path}: schema version {first['input']!r} is not the supported {SCHEMA_VERSION}; scan again, or update PocketWorlds"
+                f"{path}: schema version {first['input']!r} is not the supported {SCHEMA_VERSION}; "
+                "scan again, or update PocketWorlds"
             ) from None
         raise SceneError(f"{path}: field {where}: {first['msg']} ({error.error_count()} problem(s) in all)") from None
     for asset in assets(scene):

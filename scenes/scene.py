@@ -78,7 +78,8 @@ class Material(_Model):
 class CollisionGeom(_Model):
     """One convex collision shape, in the body's frame.
 
-    `size` holds full extents: box (x, y, z), cylinder and capsule (diameter, diameter, full length), sphere (diameter x 3).
+    `size` holds full extents: box (x, y, z), cylinder and capsule (diameter, diameter, full length), sphere (diameter,
+    three times).
     For `shape="mesh"` the mesh file is convex, in the body's frame, and `size` is its bounding box.
     """
 
@@ -196,8 +197,8 @@ class Surface(_Model):
     """A fixed box of the room's structure; a table's or floor's top face is at its box's top.
 
     Attributes:
-        size: full extents [m] in its own frame; for horizontal surfaces local Z is up. A RoomPlan wall keeps its exported
-            zero thickness in `exported_size` and gets a real thickness here.
+        size: full extents [m] in its own frame; for horizontal surfaces local Z is up. A RoomPlan wall keeps its
+            exported zero thickness in `exported_size` and gets a real thickness here.
         collides: False for openings, and for doors and windows that are drawn only.
         exported_size: the size the capture's parametric room gave, untouched, or None.
         parent: name of the surface it belongs to (a door's wall).
