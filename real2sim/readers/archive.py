@@ -91,6 +91,24 @@ class FolderStore:
         return self.path / name
 
 
+class FileStore:
+    """One file, and the files that lie beside it (an OBJ names its materials and pictures)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve().parent
+        beside = [item for item in self.path.iterdir() if item.is_file() and not item.is_symlink()]
+        self.files: Mapping[str, int] = {item.name: item.stat().st_size for item in (path.resolve(), *sorted(beside))}
+        self.skipped: tuple[Skipped, ...] = ()
+
+    def open(self, name: str) -> IO[bytes]:
+        """Opens a listed file."""
+        return (self.path / name).open("rb")
+
+    def local_path(self, name: str) -> Path:
+        """The file itself."""
+        return self.path / name
+
+
 class ZipStore:
     """The members of a zip archive, read in place; files that need a path are unpacked to a temporary folder.
 

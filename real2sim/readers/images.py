@@ -32,6 +32,12 @@ def image_size(source: Source, name: str) -> tuple[int, int]:
         return image.size
 
 
+def image_mode(source: Source, name: str) -> str:
+    """Pillow's name of a picture's pixel type, from its header."""
+    with source.store.open(source.prefix + name) as stream, PILImage.open(stream) as image:
+        return image.mode
+
+
 def color_loader(source: Source, name: str, size: tuple[int, int] | None = None) -> Callable[[], Image]:
     """A loader of uint8 [H, W, 3]; a `size` (width, height) given must be the picture's."""
 

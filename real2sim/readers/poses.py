@@ -47,6 +47,14 @@ def rigid(matrix: Float, where: str) -> Float:
     return pose
 
 
+def inverse(pose: Float) -> Float:
+    """The inverse of a rigid 4x4 pose."""
+    result = np.eye(4)
+    result[:3, :3] = pose[:3, :3].T
+    result[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
+    return result
+
+
 def pose_from_quaternion(xyzw: Float, position: Float, where: str) -> Float:
     """A 4x4 pose from a quaternion (x, y, z, w) and a position in metres."""
     norm = float(np.linalg.norm(xyzw))

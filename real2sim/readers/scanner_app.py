@@ -1,8 +1,9 @@
 """3D Scanner App (Laan Labs), "Share > All Data".
 
 `frame_NNNNN.json` for every ARKit frame (row-major camera-to-world `cameraPoseARFrame`, OpenGL camera, +Y-up world;
-row-major `intrinsics` of the 1920 x 1440 picture), `depth_NNNNN.png` (uint16 mm) and `conf_NNNNN.png` in low-resolution
-mode, and `frame_NNNNN.jpg` for about every third frame. Checked on two real captures (app 1.9.5) by fusing them.
+row-major `intrinsics` of the 1920 x 1440 picture), `depth_NNNNN.png` (uint16 mm) and `conf_NNNNN.png` in
+low-resolution mode, and `frame_NNNNN.jpg` for about every third frame. Checked on two real captures (app 1.9.5) by
+fusing them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Random access to a phone video, fast when frames are read in order.
 
-The presentation times of all pictures come from one pass over the packets (nothing is decoded), so that picture `i` is
-the i-th shown, whatever the frame rate. One decoder is kept open: the next pictures are decoded on from the last, and
-only a step back, or a jump past a key frame, seeks.
+The presentation times of all pictures come from one pass over the packets (nothing is decoded), so that picture `i`
+is the i-th shown, whatever the frame rate. One decoder is kept open: the next pictures are decoded on from the last,
+and only a step back, or a jump past a key frame, seeks.
 """
 
 from __future__ import annotations
