@@ -1,0 +1,575 @@
+"""Household objects with exactly known shape: closed solids, procedural textures, real-world masses, convex collision parts.
+
+Each maker draws one object of its category. Object frame: Z up in the resting pose, base at z = 0, and +X the object's own
+heading (the mug's handle, the head of a hammer), which is what its yaw is measured by.
+
+Sizes and masses are ordinary products: a 330 ml drink can is 66 x 115 mm and 350 to 370 g full; a 400 g food can 74 x 110 mm and
+460 g; a 0.5 l water bottle 65 x 200 to 230 mm and 520 g; a mug 80 to 90 x 90 to 100 mm and 300 to 400 g (stoneware, 2300 kg/m^3);
+a cereal bowl 130 to 170 mm (same ware); packed food boxes 250 to 600 kg/m^3 gross (cereal 150, sugar 850 at the ends); books
+700 to 900 kg/m^3 (coated paper is heavier); steel 7850, beech 700 and handle plastics 1100 kg/m^3 (Engineering ToolBox, material
+densities). Sliding friction 0.3 to 0.6 covers cardboard, glaze, painted metal and wood against a table (same source).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Faces = NDArray[np.int32]
+Image = NDArray[np.uint8]
+
+YawSymmetry = Literal["none", "180", "90", "any"]
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A closed, outward-oriented triangle mesh: vertices float64 [V, 3] metres, faces int32 [F, 3]."""
+
+    vertices: Float
+    faces: Faces
+
+    def mesh(self) -> Any:
+        """The same as a `trimesh.Trimesh`."""
+        import trimesh
+
+        return trimesh.Trimesh(self.vertices, self.faces, process=False)
+
+
+@dataclass(frozen=True)
+class Visual:
+    """A mesh as drawn: own texture coordinates (float64 [T, 2], V upwards) or a plain colour; parts may overlap.
+
+    `flat` shades every triangle on its own; without it MuJoCo smooths normals, even across the edges of a box.
+    """
+
+    vertices: Float
+    faces: Faces
+    uv: Float | None = None
+    uv_faces: Faces | None = None
+    texture: Image | None = None
+    rgb: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    specular: float = 0.1
+    flat: bool = False
+
+    def normals(self) -> Float:
+        """Unit normal of every face, float64 [F, 3]."""
+        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
+        normal = np.cross(b - a, c - a)
+        return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A convex collision part: a MuJoCo primitive (`size` as MuJoCo wants it) or the hull of `points` [N, 3]."""
+
+    kind: Literal["box", "cylinder", "capsule", "hull"]
+    size: tuple[float, ...] = ()
+    pos: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    quat: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    points: Float = field(default_factory=lambda: np.zeros((0, 3)))
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """One drawn object before it is placed.
+
+    Attributes:
+        category: box, can, bottle, bowl, mug, book or tool.
+        solid: the exact solid (of a can or bottle: its closed outside, contents included).
+        visuals: what is drawn.
+        parts: convex collision parts.
+        mass: kilograms.
+        friction: sliding friction coefficient.
+        yaw_symmetry: turns about the vertical that leave the shape the same: "none", "180", "90" or "any".
+        flat_top: half extents (x, y) of a flat top on which something may stand, or None.
+        stackable: whether it may stand on another object.
+        materials: solids and densities (kg/m^3) it is made of, for its inertia; empty if it is homogeneous.
+    """
+
+    category: str
+    solid: Solid
+    visuals: tuple[Visual, ...]
+    parts: tuple[Part, ...]
+    mass: float
+    friction: float
+    yaw_symmetry: YawSymmetry
+    flat_top: tuple[float, float] | None = None
+    stackable: bool = True
+    materials: tuple[tuple[Solid, float], ...] = ()
+
+    def inertial(self) -> tuple[Float, Float]:
+        """Centre of mass float64 [3] and inertia about it float64 [3, 3], object axes, kg m^2."""
+        pieces = self.materials or ((self.solid, self.mass / float(self.solid.mesh().volume)),)
+        meshes = [solid.mesh() for solid, _ in pieces]
+        masses = np.array([density * mesh.volume for mesh, (_, density) in zip(meshes, pieces, strict=True)])
+        centres = np.array([mesh.center_mass for mesh in meshes])
+        centre = masses @ centres / masses.sum()
+        inertia = np.zeros((3, 3))
+        for mesh, (_, density), mass, own in zip(meshes, pieces, masses, centres, strict=True):
+            arm = own - centre
+            inertia += mesh.moment_inertia * density + mass * (arm @ arm * np.eye(3) - np.outer(arm, arm))
+        return centre, inertia * (self.mass / masses.sum())
+
+
+# Makers ---------------------------------------------------------------------------------------------------------------
+
+
+def make_box(rng: np.random.Generator) -> Blueprint:
+    """A packed carton, resting on any of its sides."""
+    size = np.array([rng.uniform(0.05, 0.11), rng.uniform(0.08, 0.17), rng.uniform(0.04, 0.10)])
+    size = size[rng.permutation(3)]
+    if size[2] > 2.2 * min(size[0], size[1]):  # would topple at a touch
+        size = np.sort(size)[[1, 2, 0]]
+    mass = float(np.prod(size) * rng.uniform(250, 600))
+    return _cuboid("box", size, mass, rng, package_texture(rng))
+
+
+def make_book(rng: np.random.Generator) -> Blueprint:
+    """A book lying flat."""
+    size = np.array([rng.uniform(0.11, 0.17), rng.uniform(0.17, 0.24), rng.uniform(0.015, 0.045)])
+    return _cuboid("book", size, float(np.prod(size) * rng.uniform(700, 900)), rng, package_texture(rng))
+
+
+def make_can(rng: np.random.Generator) -> Blueprint:
+    """A full drink or food can, upright."""
+    radius, height, density = [(0.033, 0.115, 900.0), (0.037, 0.110, 970.0), (0.0425, 0.060, 1000.0)][rng.integers(3)]
+    radius, height = radius * rng.uniform(0.95, 1.05), height * rng.uniform(0.92, 1.08)
+    profile = [(0.0, 0.0), (radius, 0.0), (radius, height), (0.0, height)]
+    solid, visual = _lathed(profile, 32, label_texture(rng), specular=0.4)
+    return Blueprint(
+        "can",
+        solid,
+        (visual,),
+        (Part("cylinder", (radius, height / 2), (0, 0, height / 2)),),
+        mass=float(density * np.pi * radius**2 * height),
+        friction=float(rng.uniform(0.3, 0.45)),
+        yaw_symmetry="any",
+        flat_top=(radius * 0.8, radius * 0.8),
+    )
+
+
+def make_bottle(rng: np.random.Generator) -> Blueprint:
+    """A filled, opaque bottle with a shoulder and a neck, upright."""
+    radius, height = rng.uniform(0.029, 0.040), rng.uniform(0.17, 0.24)
+    neck, shoulder, top = radius * rng.uniform(0.36, 0.5), height * rng.uniform(0.55, 0.68), height * rng.uniform(0.76, 0.84)
+    bulge = 0.35 * neck + 0.65 * radius, shoulder + 0.55 * (top - shoulder)
+    profile = [(0.0, 0.0), (radius, 0.0), (radius, shoulder), bulge, (neck, top), (neck, height), (0.0, height)]
+    solid, visual = _lathed(profile, 24, label_texture(rng), specular=0.3)
+    parts = (
+        Part("cylinder", (radius, shoulder / 2), (0, 0, shoulder / 2)),
+        Part("hull", points=_rings([profile[2], profile[3]], 16)),
+        Part("hull", points=_rings([profile[3], profile[4]], 16)),
+        Part("cylinder", (neck, (height - top) / 2), (0, 0, (height + top) / 2)),
+    )
+    mass = float(solid.mesh().volume * rng.uniform(900, 1050))
+    return Blueprint("bottle", solid, (visual,), parts, mass, float(rng.uniform(0.35, 0.5)), "any")
+
+
+def make_bowl(rng: np.random.Generator) -> Blueprint:
+    """An open stoneware bowl."""
+    rim, height, wall = rng.uniform(0.060, 0.082), rng.uniform(0.048, 0.072), rng.uniform(0.004, 0.0055)
+    foot = rim * rng.uniform(0.45, 0.6)
+    angles = np.linspace(0, np.pi / 2, 5)  # a quarter ellipse from the foot to the rim
+    outer = [(foot + (rim - foot) * np.sin(a), height * (1 - np.cos(a))) for a in angles]
+    inner = [(max(foot * 0.9 + (rim - wall - foot * 0.9) * np.sin(a), 0.0), wall + (height - wall) * (1 - np.cos(a))) for a in angles]
+    profile = [(0.0, 0.0), *outer, *inner[::-1], (0.0, wall)]
+    solid, visual = _lathed(profile, 24, ceramic_texture(rng), specular=0.3)
+    walls = [_ring_wedges(outer[i], outer[i + 1], inner[i], inner[i + 1], 12) for i in range(4)]
+    base = Part("cylinder", (foot * 0.95, wall / 2), (0, 0, wall / 2))
+    mass = float(solid.mesh().volume * rng.uniform(2200, 2400))
+    parts = (base, *(p for ring in walls for p in ring))
+    return Blueprint("bowl", solid, (visual,), parts, mass, float(rng.uniform(0.3, 0.5)), "any")
+
+
+def make_mug(rng: np.random.Generator) -> Blueprint:
+    """A hollow stoneware mug; its handle points along +X."""
+    radius, height = rng.uniform(0.038, 0.045), rng.uniform(0.085, 0.105)
+    wall, bottom, thick = rng.uniform(0.0040, 0.0052), 0.006, rng.uniform(0.0045, 0.006)
+    inside = radius - wall
+    profile = [(0.0, 0.0), (radius, 0.0), (radius, height), (inside, height), (inside, bottom), (0.0, bottom)]
+    cup, cup_visual = _lathed(profile, 32, ceramic_texture(rng), specular=0.4)
+    low, high, reach = height * 0.22, height * 0.82, rng.uniform(0.026, 0.034)
+    turns = np.linspace(-np.pi / 2, np.pi / 2, 9)
+    root = radius - 0.5 * wall
+    path = np.stack(
+        [root + reach * np.cos(turns), np.zeros(9), (low + high) / 2 + (high - low) / 2 * np.sin(turns)], axis=-1
+    )
+    handle = _tube(path, thick, 8)
+    solid = _union([cup, handle])
+    colour = tuple(float(c) for c in cup_visual.texture.reshape(-1, 3).mean(axis=0) / 255) if cup_visual.texture is not None else (0.5, 0.5, 0.5)
+    handle_visual = Visual(handle.vertices, handle.faces, rgb=(colour[0], colour[1], colour[2]), specular=0.4)
+    wedges = _ring_wedges((radius, bottom), (radius, height), (inside, bottom), (inside, height), 16)
+    capsules = tuple(_capsule(path[i], path[i + 2], thick) for i in range(0, 8, 2))
+    parts = (Part("cylinder", (radius, bottom / 2), (0, 0, bottom / 2)), *wedges, *capsules)
+    mass = float(solid.mesh().volume * rng.uniform(2200, 2400))
+    return Blueprint("mug", solid, (cup_visual, handle_visual), parts, mass, float(rng.uniform(0.3, 0.5)), "none")
+
+
+def make_hammer(rng: np.random.Generator) -> Blueprint:
+    """A hammer lying on its side: a wooden handle along X, a steel head across it."""
+    length, head = rng.uniform(0.24, 0.31), rng.uniform(0.085, 0.115)
+    thick, half = rng.uniform(0.022, 0.028), rng.uniform(0.011, 0.014)
+    grip = _box_solid(np.array([length, 2 * half * 1.2, 2 * half]), np.array([0, 0, half]))
+    block = _box_solid(np.array([thick, head, thick]), np.array([length / 2 - thick / 2, 0, thick / 2]))
+    solid = _union([grip, block])
+    # The solid is one piece; each material's share of the mass is its own volume.
+    mass = float(grip.mesh().volume * 700 + block.mesh().volume * (7850 - 700))
+    parts = (
+        Part("box", (length / 2, half * 1.2, half), (0, 0, half)),
+        Part("box", (thick / 2, head / 2, thick / 2), (length / 2 - thick / 2, 0, thick / 2)),
+    )
+    wood, steel = rng.uniform(0.8, 1.1), float(rng.uniform(0.2, 0.5))
+    visuals = (
+        Visual(grip.vertices, grip.faces, rgb=(0.62 * wood, 0.42 * wood, 0.22 * wood), flat=True),
+        Visual(block.vertices, block.faces, rgb=(steel, steel, steel * 1.05), specular=0.5, flat=True),
+    )
+    return Blueprint("tool", solid, visuals, parts, mass, float(rng.uniform(0.35, 0.55)), "none",
+        stackable=False, materials=((grip, 700.0), (block, 7850.0 - 700.0)))
+
+
+def make_screwdriver(rng: np.random.Generator) -> Blueprint:
+    """A screwdriver lying down: an eight-sided plastic handle, a steel shaft along +X."""
+    grip, shaft = rng.uniform(0.09, 0.12), rng.uniform(0.09, 0.14)
+    wide, thin = rng.uniform(0.014, 0.018), rng.uniform(0.0035, 0.005)
+    handle = _lying_prism(wide, 0.0, grip, 8)
+    rod = _lying_prism(thin, grip - 0.01, grip + shaft, 8)
+    lift = np.array([-(grip + shaft) / 2, 0, wide * np.cos(np.pi / 8)])
+    handle, rod = Solid(handle.vertices + lift, handle.faces), Solid(rod.vertices + lift, rod.faces)
+    parts = (Part("hull", points=handle.vertices), Part("hull", points=rod.vertices))
+    mass = float(handle.mesh().volume * 1100 + rod.mesh().volume * 7850)
+    hue = _colour(rng)
+    visuals = (
+        Visual(handle.vertices, handle.faces, rgb=hue, specular=0.3, flat=True),
+        Visual(rod.vertices, rod.faces, rgb=(0.6, 0.6, 0.62), specular=0.6, flat=True),
+    )
+    solid = _union([handle, rod])
+    return Blueprint("tool", solid, visuals, parts, mass, float(rng.uniform(0.35, 0.55)), "none",
+        stackable=False, materials=((handle, 1100.0), (rod, 7850.0)))
+
+
+def make_wrench(rng: np.random.Generator) -> Blueprint:
+    """A flat double-ended spanner: a bar along X with a ring at one end and an open jaw at the other."""
+    from manifold3d import CrossSection
+
+    length, thick, ring = rng.uniform(0.15, 0.22), rng.uniform(0.008, 0.012), rng.uniform(0.016, 0.021)
+    bar = rng.uniform(0.011, 0.015)
+    outline = CrossSection.square((length, bar), True)
+    outline += CrossSection.circle(ring, 24).translate((-length / 2, 0)) + CrossSection.circle(ring, 24).translate((length / 2, 0))
+    outline -= CrossSection.circle(ring * 0.58, 12).translate((-length / 2, 0))
+    outline -= CrossSection.square((2 * ring, ring), True).translate((length / 2 + ring * 0.9, 0))
+    mesh = outline.extrude(thick).to_mesh()
+    solid = Solid(np.asarray(mesh.vert_properties[:, :3], dtype=np.float64), np.asarray(mesh.tri_verts, dtype=np.int32))
+    middle = (solid.vertices.min(axis=0) + solid.vertices.max(axis=0)) / 2
+    shift = np.array([-middle[0], -middle[1], 0.0])
+    solid = Solid(solid.vertices + shift, solid.faces)
+    # The jaw's end is three convex pieces: a lobe on either side of the slot and what lies behind it.
+    turn = 2 * np.pi * np.arange(48) / 48
+    circle = ring * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    behind = circle[circle[:, 0] <= -0.1 * ring]
+    lobes = [circle[s * circle[:, 1] >= 0.5 * ring] for s in (-1.0, 1.0)]
+    jaw = [Part("hull", points=_slab(piece + [length / 2 + shift[0], 0], thick)) for piece in (behind, *lobes)]
+    eye = _ring_wedges((ring, 0.0), (ring, thick), (ring * 0.58, 0.0), (ring * 0.58, thick), 12)
+    start, end = -length / 2 + 0.8 * ring, length / 2 - 0.1 * ring
+    parts = (
+        Part("box", ((end - start) / 2, bar / 2, thick / 2), (float((start + end) / 2 + shift[0]), 0, thick / 2)),
+        *(Part("hull", points=p.points + np.array([-length / 2 + shift[0], 0, 0])) for p in eye),
+        *jaw,
+    )
+    shade = float(rng.uniform(0.35, 0.6))
+    visuals = (Visual(solid.vertices, solid.faces, rgb=(shade, shade, shade * 1.04), specular=0.5, flat=True),)
+    mass = float(solid.mesh().volume * 7850)
+    return Blueprint("tool", solid, visuals, parts, mass, float(rng.uniform(0.3, 0.5)), "none", stackable=False)
+
+
+def make_tool(rng: np.random.Generator) -> Blueprint:
+    """A hammer, a screwdriver or a wrench."""
+    return (make_hammer, make_screwdriver, make_wrench)[rng.integers(3)](rng)
+
+
+MAKERS: dict[str, Callable[[np.random.Generator], Blueprint]] = {
+    "box": make_box,
+    "can": make_can,
+    "bottle": make_bottle,
+    "bowl": make_bowl,
+    "mug": make_mug,
+    "book": make_book,
+    "tool": make_tool,
+}
+
+
+# Shapes ---------------------------------------------------------------------------------------------------------------
+
+
+def box_visual(size: Float, centre: Float, texture: Image, tile: float | None = None) -> Visual:
+    """A textured cuboid; each side shows its own third of the picture, or the picture repeats every `tile` metres."""
+    solid = _box_solid(size, centre)
+    uv, uv_faces = [], []
+    normals = solid.mesh().face_normals
+    for number, (face, normal) in enumerate(zip(solid.faces, normals, strict=True)):
+        axis = int(np.argmax(np.abs(normal)))
+        a, b = [(1, 2), (0, 2), (0, 1)][axis]
+        points = solid.vertices[face] - centre
+        if tile is not None:
+            uv.append(points[:, [a, b]] / tile)
+        else:
+            flat = points[:, [a, b]] / size[[a, b]] + 0.5
+            uv.append(np.stack([(flat[:, 0] + axis) / 3, flat[:, 1]], axis=-1))
+        uv_faces.append([3 * number, 3 * number + 1, 3 * number + 2])
+    return Visual(solid.vertices, solid.faces, np.concatenate(uv), np.array(uv_faces, dtype=np.int32), texture, flat=True)
+
+
+def _cuboid(category: str, size: Float, mass: float, rng: np.random.Generator, texture: Image) -> Blueprint:
+    centre = np.array([0, 0, size[2] / 2])
+    half = (float(size[0] / 2), float(size[1] / 2), float(size[2] / 2))
+    square = abs(size[0] / size[1] - 1) < 0.05
+    return Blueprint(
+        category,
+        _box_solid(size, centre),
+        (box_visual(size, centre, texture),),
+        (Part("box", half, (0, 0, half[2])),),
+        mass,
+        float(rng.uniform(0.35, 0.6)),
+        "90" if square else "180",
+        flat_top=(half[0], half[1]),
+    )
+
+
+def _box_solid(size: Float, centre: Float) -> Solid:
+    import trimesh
+
+    mesh = trimesh.creation.box(extents=size)
+    return Solid(np.asarray(mesh.vertices) + centre, np.asarray(mesh.faces, dtype=np.int32))
+
+
+def _lathed(profile: list[tuple[float, float]], segments: int, texture: Image, specular: float) -> tuple[Solid, Visual]:
+    """Turn a closed (r, z) profile that starts and ends on the axis, counter-clockwise seen with r to the right."""
+    points = np.asarray(profile, dtype=np.float64)
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    along /= along[-1]
+    turn = 2 * np.pi * np.arange(segments) / segments
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    rows: list[list[int]] = []
+    vertices: list[Float] = []
+    for r, z in points:
+        if r == 0:
+            rows.append([len(vertices)] * (segments + 1))
+            vertices.append(np.array([0.0, 0.0, z]))
+        else:
+            first = len(vertices)
+            rows.append([*range(first, first + segments), first])
+            vertices.extend(np.array([r * c, r * s, z]) for c, s in ring)
+    uv = np.stack(np.meshgrid(np.linspace(0, 1, segments + 1), along), axis=-1).reshape(-1, 2)
+    faces, uv_faces = [], []
+    for i in range(len(points) - 1):
+        for j in range(segments):
+            a, b, c, d = rows[i][j], rows[i][j + 1], rows[i + 1][j + 1], rows[i + 1][j]
+            ta, tb = i * (segments + 1) + j, i * (segments + 1) + j + 1
+            tc, td = tb + segments + 1, ta + segments + 1
+            if len({a, b, c}) == 3:
+                faces.append([a, b, c])
+                uv_faces.append([ta, tb, tc])
+            if len({a, c, d}) == 3:
+                faces.append([a, c, d])
+                uv_faces.append([ta, tc, td])
+    solid = Solid(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
+    return solid, Visual(
+        solid.vertices, solid.faces, uv, np.asarray(uv_faces, dtype=np.int32), texture, specular=specular
+    )
+
+
+def _rings(rings: list[tuple[float, float]], segments: int) -> Float:
+    turn = 2 * np.pi * np.arange(segments) / segments
+    return np.concatenate([np.stack([r * np.cos(turn), r * np.sin(turn), np.full(segments, z)], axis=-1) for r, z in rings])
+
+
+def _ring_wedges(
+    outer_low: tuple[float, float],
+    outer_high: tuple[float, float],
+    inner_low: tuple[float, float],
+    inner_high: tuple[float, float],
+    sectors: int,
+) -> tuple[Part, ...]:
+    """A turned wall between two (r, z) segments as convex wedges, one for each sector, bulging to the true radius."""
+    parts = []
+    for k in range(sectors):
+        turn = 2 * np.pi * (k + np.array([0.0, 0.5, 1.0])) / sectors
+        points = [
+            np.stack([r * np.cos(turn), r * np.sin(turn), np.full(3, z)], axis=-1)
+            for r, z in (outer_low, outer_high)
+        ]
+        ends = turn[[0, 2]]
+        points += [
+            np.stack([r * np.cos(ends), r * np.sin(ends), np.full(2, z)], axis=-1) for r, z in (inner_low, inner_high)
+        ]
+        parts.append(Part("hull", points=np.concatenate(points)))
+    return tuple(parts)
+
+
+def _tube(path: Float, radius: float, sides: int) -> Solid:
+    """A round bar swept along a path in the XZ plane, closed by flat ends."""
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    across = np.array([0.0, 1.0, 0.0])
+    turn = 2 * np.pi * np.arange(sides) / sides
+    vertices = [
+        p + radius * (np.cos(a) * across + np.sin(a) * np.cross(t, across)) for p, t in zip(path, tangent, strict=True) for a in turn
+    ]
+    faces = []
+    for i in range(len(path) - 1):
+        for j in range(sides):
+            a, b = i * sides + j, i * sides + (j + 1) % sides
+            faces += [[a, b, b + sides], [a, b + sides, a + sides]]
+    first, last = len(vertices), len(vertices) + 1
+    vertices += [path[0], path[-1]]
+    end = (len(path) - 1) * sides
+    for j in range(sides):
+        faces += [[first, (j + 1) % sides, j], [last, end + j, end + (j + 1) % sides]]
+    solid = Solid(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
+    if solid.mesh().volume < 0:
+        solid = Solid(solid.vertices, solid.faces[:, ::-1].copy())
+    return solid
+
+
+def _lying_prism(radius: float, start: float, end: float, sides: int) -> Solid:
+    """A regular prism along X with a flat side down."""
+    import trimesh
+
+    turn = 2 * np.pi * (np.arange(sides) + 0.5) / sides
+    ring = radius * np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], axis=-1)
+    hull = trimesh.convex.convex_hull(np.concatenate([ring + [start, 0, 0], ring + [end, 0, 0]]))
+    return Solid(np.asarray(hull.vertices), np.asarray(hull.faces, dtype=np.int32))
+
+
+def _slab(outline: Float, thick: float) -> Float:
+    """Points of a plate over a convex outline [N, 2]."""
+    return np.concatenate([np.column_stack([outline, np.full(len(outline), z)]) for z in (0.0, thick)])
+
+
+def _capsule(a: Float, b: Float, radius: float) -> Part:
+    from scipy.spatial.transform import Rotation
+
+    axis = b - a
+    length = float(np.linalg.norm(axis))
+    turn, _ = Rotation.align_vectors([axis / length], [[0.0, 0.0, 1.0]])
+    x, y, z, w = turn.as_quat()
+    middle = (a + b) / 2
+    return Part(
+        "capsule",
+        (radius, length / 2),
+        (float(middle[0]), float(middle[1]), float(middle[2])),
+        (float(w), float(x), float(y), float(z)),
+    )
+
+
+def _union(solids: list[Solid]) -> Solid:
+    """Exact boolean union (manifold3d)."""
+    from manifold3d import Manifold, Mesh
+
+    whole = Manifold()
+    for solid in solids:
+        whole += Manifold(Mesh(np.asarray(solid.vertices, dtype=np.float32), np.asarray(solid.faces, dtype=np.uint32)))
+    mesh = whole.to_mesh()
+    return Solid(np.asarray(mesh.vert_properties[:, :3], dtype=np.float64), np.asarray(mesh.tri_verts, dtype=np.int32))
+
+
+# Textures: uint8 [H, W, 3], all procedural -----------------------------------------------------------------------------
+
+
+def noise(rng: np.random.Generator, height: int, width: int, scale: tuple[float, float], octaves: int = 4) -> Float:
+    """Tileable fractal noise in [0, 1], float64 [height, width]; `scale` is the coarsest feature in pixels (y, x)."""
+    from scipy import ndimage
+
+    total = np.zeros((height, width))
+    for k in range(octaves):
+        sigma = [max(s / 2**k / 2, 0.4) for s in scale]
+        layer = ndimage.gaussian_filter(rng.standard_normal((height, width)), sigma, mode="wrap")
+        total += layer / layer.std() / 1.6**k
+    low, high = np.percentile(total, [1, 99])
+    return np.asarray(np.clip((total - low) / (high - low), 0, 1))
+
+
+def wood_texture(rng: np.random.Generator) -> Image:
+    """Wood with long grain and growth rings, 512 x 512."""
+    grain = noise(rng, 512, 512, (6, 160), 4)
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (np.linspace(0, 7, 512)[:, None] + 2.0 * noise(rng, 512, 512, (90, 400), 2)))
+    light = np.array([rng.uniform(150, 215), rng.uniform(105, 150), rng.uniform(60, 95)]) * rng.uniform(0.55, 1.0)
+    blend = 0.6 * grain + 0.4 * rings
+    return _to_image(light * (0.62 + 0.45 * blend[..., None]))
+
+
+def stone_texture(rng: np.random.Generator) -> Image:
+    """Marble veins on a light or dark ground with fine speckle, 512 x 512."""
+    veins = np.abs(noise(rng, 512, 512, (90, 90), 5) - 0.5) * 2
+    base = rng.uniform(90, 225) * np.array([1.0, rng.uniform(0.95, 1.0), rng.uniform(0.88, 1.0)])
+    speckle = rng.standard_normal((512, 512, 1)) * 7
+    return _to_image(base * (0.7 + 0.3 * np.sqrt(veins))[..., None] + speckle)
+
+
+def plaster_texture(rng: np.random.Generator) -> Image:
+    """A painted wall, 256 x 256."""
+    tone = rng.uniform(170, 230) * np.array([1.0, rng.uniform(0.95, 1.0), rng.uniform(0.88, 1.0)])
+    return _to_image(tone * (0.93 + 0.1 * noise(rng, 256, 256, (60, 60), 5))[..., None])
+
+
+def package_texture(rng: np.random.Generator) -> Image:
+    """Three sides of a package: ground colour, a band, blocks that stand for print, or stripes or speckle, 128 x 384."""
+    ground, ink = 255 * np.array(_colour(rng)), 255 * np.array(_colour(rng))
+    image = np.tile(ground, (128, 384, 1))
+    style = rng.integers(4)
+    for side in range(3):
+        panel = image[:, 128 * side : 128 * side + 128]
+        if style == 0:  # print
+            top = int(rng.integers(10, 50))
+            panel[top : top + int(rng.integers(20, 45))] = ink
+            for _ in range(int(rng.integers(4, 9))):
+                y, x = rng.integers(8, 115, 2)
+                panel[y : y + 5, x : x + int(rng.integers(10, 60))] = 255 * np.array(_colour(rng))
+        elif style == 1:  # stripes
+            period = int(rng.integers(12, 30))
+            panel[:, (np.arange(128) // (period // 2)) % 2 == 0] = ink
+        elif style == 2:  # speckle
+            panel[noise(rng, 128, 128, (10, 10), 2) > 0.7] = ink
+        # style 3: plain
+    return _to_image(image * (0.96 + 0.08 * noise(rng, 128, 384, (20, 20), 3))[..., None])
+
+
+def label_texture(rng: np.random.Generator) -> Image:
+    """What is wrapped around a can or bottle, 128 (along the profile) x 256 (around)."""
+    ground, band, ink = (255 * np.array(_colour(rng)) for _ in range(3))
+    image = np.tile(ground, (128, 256, 1))
+    low = int(rng.integers(30, 55))
+    if rng.random() < 0.8:
+        image[low : low + int(rng.integers(25, 50))] = band
+        for _ in range(int(rng.integers(4, 10))):
+            y, x = int(rng.integers(low, low + 30)), int(rng.integers(0, 220))
+            image[y : y + int(rng.integers(3, 12)), x : x + int(rng.integers(8, 36))] = ink
+    return _to_image(image * (0.97 + 0.06 * noise(rng, 128, 256, (12, 12), 2))[..., None])
+
+
+def ceramic_texture(rng: np.random.Generator) -> Image:
+    """Glaze: plain, with a painted ring, or speckled, 128 x 128."""
+    pale = rng.random() < 0.6
+    ground = rng.uniform(190, 240) * np.array([1, 0.98, 0.94]) if pale else 255 * np.array(_colour(rng))
+    image = np.tile(ground, (128, 128, 1))
+    style = rng.integers(3)
+    if style == 1:
+        start = int(rng.integers(30, 55))
+        image[start : start + int(rng.integers(4, 14))] = 255 * np.array(_colour(rng))
+    elif style == 2:
+        image[noise(rng, 128, 128, (4, 4), 2) > 0.85] *= 0.6
+    return _to_image(image * (0.97 + 0.06 * noise(rng, 128, 128, (16, 16), 2))[..., None])
+
+
+def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
+    import colorsys
+
+    return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.15, 0.85), rng.uniform(0.3, 0.95))
+
+
+def _to_image(values: Float) -> Image:
+    return np.asarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
