@@ -61,13 +61,11 @@ def save_scene(scene: Scene, folder: Path) -> Scene:
     Returns:
         The scene bound to `folder`.
     """
-    from .mjcf import build_spec
+    from .mjcf import build_spec, to_xml
 
     bound = scene.in_folder(folder)
     (folder / SCENE_FILE).write_text(bound.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    spec = build_spec(bound)
-    spec.compile()
-    (folder / MJCF_FILE).write_text(spec.to_xml(), encoding="utf-8")
+    (folder / MJCF_FILE).write_text(to_xml(build_spec(bound)), encoding="utf-8")
     return bound
 
 

@@ -19,7 +19,7 @@ OFF = ("disable", "disabled", "off", "false", "0")
 NOT_CHOSEN = ("", "enable", "enabled", "on", "true", "1")
 """Values of MUJOCO_GL by which MuJoCo itself picks its default."""
 
-_INSTALL = "on Debian or Ubuntu: `sudo apt-get install libegl1 libgl1` (or `libosmesa6`)"
+INSTALL_GL = "on Debian or Ubuntu: `sudo apt-get install libegl1 libgl1` (or `libosmesa6`)"
 
 # A driver that is half installed can abort the process that asks for a context, so the question is put to another one,
 # through the very classes that rendering uses. `os._exit` skips the drivers' exit handlers.
@@ -73,7 +73,7 @@ def _choose_on_linux() -> str:
             _bind(name)
             return name
         reasons.append(f"{name}: {reason}")
-    raise MissingDependencyError(f"no OpenGL to render pictures with ({'; '.join(reasons)}); {_INSTALL}")
+    raise MissingDependencyError(f"no OpenGL to render pictures with ({'; '.join(reasons)}); {INSTALL_GL}")
 
 
 def probe(name: str) -> str | None:

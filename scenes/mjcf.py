@@ -1,16 +1,20 @@
 """Compiles a `Scene` to MJCF through MjSpec.
 
 Layout of the model: every surface is a fixed geom of the world body; every object is a body named as in the scene, with
-a free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint`. Collision geoms are in
-group 3 (hidden by default) where there is a visual mesh, visual geoms in group 2 without mass or contacts. Mass and
+a free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint`. Collision geoms are
+in group 3 (hidden by default) where there is a visual mesh, visual geoms in group 2 without mass or contacts. Mass and
 inertia are always written explicitly: MuJoCo never infers them from a scanned mesh.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import mujoco
+import numpy as np
+from numpy.typing import NDArray
 
 from .scene import Body, Camera, CollisionGeom, Material, Scene, Surface, Visual
 
@@ -92,6 +96,40 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
     for camera in scene.cameras:
         add_camera(spec.worldbody, camera)
     return spec
+
+
+def to_xml(spec: mujoco.MjSpec) -> str:
+    """Plain MJCF of a spec, whose assets are named relative to `spec.modelfiledir`.
+
+    MuJoCo writes six digits, which would move a settled object two metres away by 5 micrometres; poses, sizes and
+    masses of bodies and geoms are written in full here, so that the file compiles to the same state as the spec.
+    """
+    spec.compile()
+    root = ElementTree.fromstring(spec.to_xml())
+    for element in root.iterfind("worldbody//body"):
+        body = spec.body(element.get("name"))
+        _in_full(element, body)
+        inertial = element.find("inertial")
+        if inertial is not None and body.explicitinertial:
+            inertial.attrib.clear()
+            values = {"pos": body.ipos, "mass": [body.mass], "fullinertia": body.fullinertia}
+            inertial.attrib.update({key: _digits(value) for key, value in values.items()})
+    for element in root.iterfind("worldbody//geom"):
+        _in_full(element, spec.geom(element.get("name")))
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _in_full(element: ElementTree.Element, item: mujoco.MjsBody | mujoco.MjsGeom) -> None:
+    for key in ("pos", "quat", "size"):
+        short = [float(word) for word in element.get(key, "").split()]
+        exact = np.asarray(getattr(item, key, ()), dtype=float)[: len(short)]
+        # Where they differ by more than rounding, the compiler has moved the element's frame: its word counts.
+        if short and np.allclose(short, exact, rtol=1e-5, atol=1e-6):
+            element.set(key, _digits(exact))
+
+
+def _digits(values: Sequence[float] | NDArray[np.float64]) -> str:
+    return " ".join(repr(float(value)) for value in values)
 
 
 def _without_visuals(scene: Scene) -> Scene:

@@ -8,9 +8,9 @@ starts from that throws things about, so poses are corrected first, without simu
 3. *lower*: what floats comes straight down to contact.
 
 All distances are signed distances between convex shapes (`mj_geomDistance`: GJK outside, EPA inside). With d and n the
-distance and normal between two of them, a step of d / (n . u) along u never passes their first contact, because the slab
-of width d between them has to be crossed first (conservative advancement, Mirtich 1996); and a step of depth / (n . u)
-always ends outside.
+distance and normal between two of them, a step of d / (n . u) along u never passes their first contact, because the
+slab of width d between them has to be crossed first (conservative advancement, Mirtich 1996); and a step of
+depth / (n . u) always ends outside.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 class Gap(NamedTuple):
-    """Signed distance [m] between two groups of shapes (negative inside), unit normal [3] from the first to the second."""
+    """Signed distance [m] between two groups of shapes (negative inside), unit normal [3] from first to second."""
 
     distance: float
     normal: Float

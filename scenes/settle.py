@@ -5,8 +5,8 @@
     result.objects["can"]   # how far it was moved, drifted, tilted; whether it had to be frozen
 
 First the geometry is corrected (`scenes.placement`), then two seconds are simulated. An object that then moves by more
-than 5 mm or 5 degrees, or is still moving, gets simpler collision shapes from `repair` where the caller has some, and is
-fixed in place as a last resort: a can that falls over by itself is worse than a can that cannot be moved.
+than 5 mm or 5 degrees, or is still moving, gets simpler collision shapes from `repair` where the caller has some, and
+is fixed in place as a last resort: a can that falls over by itself is worse than a can that cannot be moved.
 """
 
 from __future__ import annotations
