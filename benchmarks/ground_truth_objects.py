@@ -56,12 +56,6 @@ class Visual:
     specular: float = 0.1
     flat: bool = False
 
-    def normals(self) -> Float:
-        """Unit normal of every face, float64 [F, 3]."""
-        a, b, c = (self.vertices[self.faces[:, k]] for k in range(3))
-        normal = np.cross(b - a, c - a)
-        return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
-
 
 @dataclass(frozen=True)
 class Part:

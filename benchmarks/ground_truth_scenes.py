@@ -140,7 +140,7 @@ class GroundTruthScene:
         low, high = points.min(axis=0), points.max(axis=0)
         middle = (low + high) / 2
         reach = float(np.max(np.linalg.norm((points - middle)[:, :2], axis=1)))
-        near = float(np.clip(0.30 + 0.5 * reach, 0.42, 0.62))
+        near = float(np.clip(0.34 + 0.6 * reach, 0.45, 0.66))
         sweep = float(rng.uniform(200, 225)) if self.has_wall else float(rng.uniform(300, 360))
         start = -90 - sweep / 2 if self.has_wall else float(rng.uniform(0, 360))
         return HandheldPath(
@@ -276,11 +276,11 @@ def _add_visual(spec: Any, body: Any, name: str, visual: Visual) -> None:
 
     material = spec.add_material(name=name, specular=visual.specular, shininess=0.4)
     mesh = spec.add_mesh(name=name, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
-    mesh.uservert = visual.vertices.ravel().tolist()
-    mesh.userface = visual.faces.ravel().tolist()
-    if visual.flat:
-        mesh.usernormal = visual.normals().ravel().tolist()
-        mesh.userfacenormal = np.repeat(np.arange(len(visual.faces)), 3).tolist()
+    # Vertices that faces share get a normal between theirs: flat shading needs every face to have its own.
+    corners = visual.vertices[visual.faces].reshape(-1, 3) if visual.flat else visual.vertices
+    faces = np.arange(visual.faces.size) if visual.flat else visual.faces
+    mesh.uservert = corners.ravel().tolist()
+    mesh.userface = faces.ravel().tolist()
     if visual.texture is not None and visual.uv is not None and visual.uv_faces is not None:
         h, w = visual.texture.shape[:2]
         texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=w, height=h, nchannel=3)

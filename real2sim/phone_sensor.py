@@ -44,6 +44,9 @@ Image = NDArray[np.uint8]
 DEPTH_WIDTH, DEPTH_HEIGHT = 256, 192
 """ARKit's `sceneDepth` resolution (Apple ARKit documentation; the real captures agree)."""
 
+_MIDDLE_GREY = 118.0
+"""Picture mean (of 255) that automatic exposure aims at: 18 % grey in sRGB."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneModel:
@@ -236,6 +239,7 @@ class ColorSensor:
         self._phone, self._rng = phone, rng
         self._rate = rng.uniform(0.02, 0.08, 3)
         self._phase = rng.uniform(0, 2 * np.pi, 3)
+        self._exposure: float | None = None
         # One tile of noise, cropped at random: fresh noise for every pixel costs more than the rendering.
         self._noise = (phone.pixel_noise * rng.standard_normal((phone.height + 64, phone.width + 64, 3))).astype(np.float32)
 
@@ -247,7 +251,11 @@ class ColorSensor:
             time: seconds since the start; exposure changes slowly with it.
             blur: float64 [2], pixels (x, y) by which the picture moves while the shutter is open.
         """
-        gain = 1 + self._phone.exposure_wander * float(np.mean(np.sin(2 * np.pi * self._rate * time + self._phase)))
+        # Automatic exposure follows the brightness of the picture, slowly and not all the way.
+        wanted = np.log(_MIDDLE_GREY / max(float(rendered.mean()), 8.0)) * 2.2 * 0.7
+        self._exposure = wanted if self._exposure is None else 0.85 * self._exposure + 0.15 * wanted
+        wander = 1 + self._phone.exposure_wander * float(np.mean(np.sin(2 * np.pi * self._rate * time + self._phase)))
+        gain = np.exp(np.clip(self._exposure, -1.5, 1.5)) * wander
         image = rendered.astype(np.float32)
         taps = int(np.ceil(np.hypot(*blur))) + 1
         if taps > 1:
