@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import MissingDependencyError
 from ..scenes.folder import SCENE_FILE, load_scene
 from ..scenes.scene import Estimate, Scene, SceneObject
+from ..scenes.settle import FROZEN_NOTE
 
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
@@ -227,7 +228,12 @@ def _grade(item: SceneObject) -> Trust:
         return "good"
     if seen.observed_fraction < FAIR_SEEN or seen.fit_error > FAIR_FIT:
         return "poor"
-    if seen.observed_fraction < GOOD_SEEN or seen.fit_error > GOOD_FIT or seen.settle_drift > STILL:
+    if (
+        seen.observed_fraction < GOOD_SEEN
+        or seen.fit_error > GOOD_FIT
+        or seen.settle_drift > STILL
+        or _frozen(seen.notes)
+    ):
         return "fair"
     return "good"
 
@@ -269,11 +275,10 @@ def _verdict(
     fits = [item.fit_error for item in objects if item.fit_error is not None]
     if fits:
         worst = max(objects, key=lambda item: item.fit_error or 0.0)
-        sentence = (
-            f"Surfaces lie {statistics.median(fits) * 1000:.1f} mm from the scanned points (median over objects); "
-            f"worst {max(fits) * 1000:.1f} mm, {worst.name}."
-        )
-        (trust if max(fits) <= FAIR_FIT else caution).append(sentence)
+        sentence = f"Surfaces lie {statistics.median(fits) * 1000:.1f} mm from the scanned points"
+        if len(fits) > 1:
+            sentence += f" (median over objects; the worst is {worst.name} with {max(fits) * 1000:.1f} mm)"
+        (trust if max(fits) <= FAIR_FIT else caution).append(sentence + ".")
     poor = [item.name for item in objects if item.trust == "poor"]
     if poor:
         caution.append(f"Shapes that are mostly a guess: {_listed(poor)}.")
@@ -285,11 +290,7 @@ def _verdict(
         )
     elif free:
         caution.append("The scene is not settled: objects may move when the simulation starts.")
-    frozen = [
-        item.name
-        for item in objects
-        if item.mobility == "fixed" and any("fixed in place" in note for note in item.notes)
-    ]
+    frozen = [item.name for item in objects if item.mobility == "fixed" and _frozen(item.notes)]
     if frozen:
         caution.append(f"Fixed in place, because they would not stand by themselves: {_listed(frozen)}.")
     if objects:
@@ -303,6 +304,10 @@ def _verdict(
         caution.append(f"{left_out} of {capture.frames_total} frames were not used; see the capture below.")
     caution += [note for note in capture.notes if note not in caution]
     return tuple(trust), tuple(caution)
+
+
+def _frozen(notes: Sequence[str]) -> bool:
+    return any(FROZEN_NOTE in note for note in notes)
 
 
 def _summary(scene: Scene, capture: CaptureInfo) -> str:

@@ -119,8 +119,8 @@ class Photographer:
         spec.visual.map.zfar = 60.0
         spec.visual.map.shadowclip = 4.0
         spec.visual.quality.shadowsize = 4096 if shadows else 0
-        spec.visual.headlight.ambient = [0.42, 0.42, 0.42]
-        spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
+        spec.visual.headlight.ambient = [0.36, 0.36, 0.36]
+        spec.visual.headlight.diffuse = [0.26, 0.26, 0.26]
         self.model: mujoco.MjModel = spec.compile()
         self.model.light_castshadow[:] = shadows
         self.data = mujoco.MjData(self.model)

@@ -25,6 +25,9 @@ from .scene import Pose, Provenance, Scene, SceneObject
 Repair = Callable[[SceneObject, int], SceneObject | None]
 """Gives an object with simpler collision shapes, at escalation level 1, 2, ...; None where there is nothing simpler."""
 
+FROZEN_NOTE = "it was fixed in place"
+"""What the provenance notes of a frozen object say; the report looks for it."""
+
 
 @dataclass(frozen=True)
 class ObjectSettle:
@@ -186,7 +189,7 @@ def _sentence(reason: str, level: int, given_up: bool, freeze: bool) -> str:
     if not reason:
         return ""
     if given_up:
-        fate = "it was fixed in place" if freeze else "it is not stable"
+        fate = FROZEN_NOTE if freeze else "it is not stable"
         return f"{reason}; {fate}."
     return f"{reason}; with simpler collision shapes (level {level}) it stays."
 
