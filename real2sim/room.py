@@ -206,7 +206,7 @@ def _furniture(piece: Piece, pieces: Sequence[Piece], floor: str, model: Articul
         friction=friction,
         rgba=rgba,
         attributes=placed.element.attributes,
-        blocked=_blocked(piece, pieces),
+        blocked=_blocked(piece, pieces) if category == "storage" else (),
         world_from_body=piece.pose,
     )
     opened = model.articulate(query)
@@ -254,7 +254,7 @@ def _support(piece: Piece, pieces: Sequence[Piece], floor: str) -> tuple[str | N
 
 
 def _blocked(piece: Piece, pieces: Sequence[Piece]) -> tuple[Rect, ...]:
-    """Regions of a front that other fixed pieces take: their footprints meet the foremost 10 cm."""
+    """Regions of a cabinet's front that other fixed pieces take: appliances within its foremost 10 cm."""
     zone = piece.footprint(front=0.1)
     found = []
     to_body = np.linalg.inv(piece.pose)

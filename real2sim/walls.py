@@ -303,14 +303,13 @@ def floor_surfaces(placed: Placed, *, ground: float) -> list[Surface]:
         pose[:3, 3] += frame[:3, :3] @ [sum(x) / 2, sum(y) / 2, -FLOOR_THICKNESS / 2]
         surfaces.append(
             Surface(
-                name=placed.name if index == 0 else f"{placed.name}_ground_{index}",
+                name=placed.name if index == 0 else f"ground_{index}",
                 kind="floor",
                 pose=pose_of(pose),
                 size=(x[1] - x[0], y[1] - y[0], FLOOR_THICKNESS),
                 material=Material(rgba=GROUND_RGBA if index else FLOOR_RGBA),
                 friction=WOOD_FLOOR,
                 exported_size=placed.size if index == 0 else None,
-                parent=placed.name if index else None,
             )
         )
     return surfaces
