@@ -1,0 +1,189 @@
+"""Keywords of `gym.make` and `gym.make_vec`: one list, checked in one place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from ..errors import TaskError
+from ..scenes import Scene, load_scene
+from .builtin import builtin_names, builtin_scene
+from .control import CONTROL_MODES
+from .robots import get_robot
+from .tasks import TASKS
+
+BACKENDS = ("physics",)
+REWARD_MODES = ("dense", "sparse")
+RENDER_MODES = ("rgb_array",)
+OBSERVATIONS = ("state", "rgb", "depth")
+_ALIASES = {"rgbd": ("rgb", "depth")}
+_SMALLEST_IMAGE, _LARGEST_IMAGE = 8, 2048
+
+
+class Keywords(TypedDict, total=False):
+    """Keywords of `PocketWorlds/Scan-v0`; see `Config` for their meaning."""
+
+    scene: str | Path | Scene
+    task: str
+    object: str | int | None
+    robot: str
+    backend: str
+    obs_mode: str
+    control_mode: str
+    reward_mode: str
+    render_mode: str | None
+    camera: str
+    image_size: int | tuple[int, int]
+    render_size: int | tuple[int, int]
+    object_jitter: float
+    joint_noise: float
+    terminate_on_success: bool
+    task_config: Mapping[str, Any]
+    num_threads: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """Checked keywords.
+
+    Attributes:
+        scene: a `Scene`, a scene folder, or the name of a built-in scene.
+        task: "lift" or "push". object: its target, a name or an index among the free
+            objects; None draws one each episode.
+        robot: "panda". backend: "physics".
+        obs_mode: "state", "rgb", "depth", "rgbd" or several joined by "+"; one alone gives a Box, several a Dict.
+        control_mode: "ee_delta" or "joint_delta" (see `envs.control`).
+        reward_mode: "dense" or "sparse", both in [0, 1].
+        render_mode: "rgb_array" or None.
+        camera: of rgb and depth observations and of `render`: "front" (placed automatically), "wrist", or a
+            scene's own.
+        image_size: (width, height) of image observations, or one number for both. render_size: of `render`.
+        object_jitter: objects move by up to so much [m] from their scanned places at the start, never into each other.
+        joint_noise: arm joints start within so much [rad] of home.
+        terminate_on_success: end the episode at success; off by default, so that holding on is rewarded.
+        task_config: overrides of the task's settings and reward scales.
+        num_threads: of the physics batch; 0 takes all processors.
+    """
+
+    scene: Scene
+    task: str = "lift"
+    object: str | int | None = None
+    robot: str = "panda"
+    backend: str = "physics"
+    obs_mode: str = "state"
+    control_mode: str = "ee_delta"
+    reward_mode: str = "dense"
+    render_mode: str | None = None
+    camera: str = "front"
+    image_size: tuple[int, int] = (84, 84)
+    render_size: tuple[int, int] = (640, 480)
+    object_jitter: float = 0.0
+    joint_noise: float = 0.02
+    terminate_on_success: bool = False
+    task_config: Mapping[str, Any] = field(default_factory=dict)
+    num_threads: int = 0
+
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """The kinds of observation asked for, in a fixed order."""
+        return parse_observations(self.obs_mode)
+
+
+def parse(keywords: Mapping[str, Any]) -> Config:
+    """Checks keywords.
+
+    Raises:
+        TaskError: a keyword is unknown or its value makes no sense; the message says which and what to give instead.
+        SceneError: the scene folder cannot be read.
+    """
+    known = [f.name for f in fields(Config)]
+    for name in keywords:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise TaskError(f"{name!r} is not a keyword of this environment{hint}; it takes {known}")
+    given = dict(keywords)
+    given["scene"] = resolve_scene(given.get("scene", "tabletop"))
+    for name in ("image_size", "render_size"):
+        if name in given:
+            given[name] = _size(name, given[name])
+    config = Config(**given)
+    _choice("task", config.task, tuple(TASKS))
+    _choice("backend", config.backend, BACKENDS)
+    _choice("control_mode", config.control_mode, CONTROL_MODES)
+    _choice("reward_mode", config.reward_mode, REWARD_MODES)
+    if config.render_mode is not None:
+        _choice("render_mode", config.render_mode, RENDER_MODES)
+    get_robot(config.robot)
+    parse_observations(config.obs_mode)
+    _number("object_jitter", config.object_jitter, 0.2)
+    _number("joint_noise", config.joint_noise, 0.1)
+    if not isinstance(config.camera, str):
+        raise TaskError(f"camera must be a name, got {config.camera!r}")
+    if not isinstance(config.terminate_on_success, (bool, np.bool_)):
+        raise TaskError(f"terminate_on_success must be True or False, got {config.terminate_on_success!r}")
+    if not isinstance(config.task_config, Mapping):
+        raise TaskError(f"task_config must be a dict, got {config.task_config!r}")
+    if not _is_int(config.num_threads) or not 0 <= config.num_threads <= 1024:
+        raise TaskError(f"num_threads must be a whole number from 0 (all processors), got {config.num_threads!r}")
+    return config
+
+
+def resolve_scene(scene: Any) -> Scene:
+    """The `Scene` meant by a `Scene`, a folder or a built-in name."""
+    if isinstance(scene, Scene):
+        return scene
+    if isinstance(scene, (str, Path)) and str(scene):
+        if str(scene) in builtin_names() and not Path(scene).is_dir():
+            return builtin_scene(str(scene))
+        if isinstance(scene, Path) or Path(scene).exists() or "/" in scene:
+            return load_scene(scene)
+        return builtin_scene(scene)
+    raise TaskError(f"scene must be a Scene, a scene folder or a built-in name {builtin_names()}, got {scene!r}")
+
+
+def parse_observations(mode: Any) -> tuple[str, ...]:
+    """Kinds of observation in an `obs_mode`, in a fixed order.
+
+    Raises:
+        TaskError: a part of the mode is not known.
+    """
+    if not isinstance(mode, str):
+        raise TaskError(f"obs_mode must be a word such as 'state' or 'state+rgb', got {mode!r}")
+    found: set[str] = set()
+    for part in mode.split("+"):
+        if part not in OBSERVATIONS and part not in _ALIASES:
+            raise TaskError(
+                f"obs_mode={mode!r}: {part!r} is not known; use {', '.join((*OBSERVATIONS, *_ALIASES))}, "
+                "or several joined by '+'"
+            )
+        found.update(_ALIASES.get(part, (part,)))
+    return tuple(kind for kind in OBSERVATIONS if kind in found)
+
+
+def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise TaskError(f"{name}={value!r} is not known; choose one of {list(allowed)}")
+
+
+def _number(name: str, value: Any, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:
+        raise TaskError(f"{name} must be a number from 0 to {most}, got {value!r}")
+
+
+def _size(name: str, value: Any) -> tuple[int, int]:
+    pair = (value, value) if _is_int(value) else value
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(_is_int(v) for v in pair):
+        raise TaskError(f"{name} must be a whole number or (width, height), got {value!r}")
+    if not all(_SMALLEST_IMAGE <= v <= _LARGEST_IMAGE for v in pair):
+        raise TaskError(f"{name} must be from {_SMALLEST_IMAGE} to {_LARGEST_IMAGE} pixels, got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

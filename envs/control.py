@@ -1,0 +1,196 @@
+"""Control modes: what an action means, and the servo targets it becomes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from ..errors import TaskError
+from . import rotations
+from .world import World
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+CONTROL_MODES = ("ee_delta", "joint_delta")
+
+POSITION_STEP = 0.025
+"""Translation [m] per control period of a full action: 0.5 m/s at 20 Hz."""
+ROTATION_STEP = 0.15
+"""Rotation [rad] per control period of a full action: 3 rad/s at 20 Hz."""
+JOINT_STEP = 0.1
+"""Joint motion [rad] per control period of a full action: 2 rad/s at 20 Hz, within every joint's limit."""
+
+# The target may lead the measured pose by so much, no more: a blocked arm neither winds up nor presses without bound.
+_POSITION_LEAD = 0.06
+_ROTATION_LEAD = 0.5
+_DAMPING = 0.03
+_POSTURE_GAIN = 0.05
+_LIMIT_MARGIN = 0.01
+
+
+class Controller(Protocol):
+    """Turns actions into servo targets for the arm and the gripper; keeps its targets between steps."""
+
+    action_size: int
+
+    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+        """Starts worlds `ids` from measured poses of m rows."""
+
+    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+        """Servo targets (m, 8), arm then gripper, for actions (m, action_size) and measured poses of m rows."""
+
+    def get_state(self) -> dict[str, Array]:
+        """The live arrays that carry over between steps, one row a world."""
+
+
+def make_controller(mode: str, world: World, num_envs: int, num_threads: int) -> Controller:
+    """The controller of `mode`.
+
+    Raises:
+        TaskError: there is no such mode; the message lists those there are.
+    """
+    if mode == "ee_delta":
+        return EndEffectorDelta(world, num_envs, num_threads)
+    if mode == "joint_delta":
+        return JointDelta(world, num_envs)
+    raise TaskError(f"control_mode={mode!r} is not known; choose one of {list(CONTROL_MODES)}")
+
+
+class JointDelta:
+    """`joint_delta`: seven joint motions and the gripper, each in [-1, 1].
+
+    The target moves by `JOINT_STEP` times the action and stays within 0.2 rad of the measured position. The gripper's
+    action is absolute: -1 closes, +1 opens.
+    """
+
+    action_size = 8
+    _LEAD = 0.2
+
+    def __init__(self, world: World, num_envs: int) -> None:
+        self._world = world
+        self._joints = np.zeros((num_envs, len(world.robot.home)))
+
+    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+        """See `Controller`."""
+        self._joints[ids] = joint_pos
+
+    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+        """See `Controller`."""
+        robot = self._world.robot
+        joints = self._joints[ids] + JOINT_STEP * action[:, :-1]
+        joints = np.clip(joints, joint_pos - self._LEAD, joint_pos + self._LEAD)
+        joints = np.clip(joints, robot.joint_low, robot.joint_high)
+        self._joints[ids] = joints
+        return np.concatenate([joints, grip_target(self._world, action[:, -1:])], axis=1)
+
+    def get_state(self) -> dict[str, Array]:
+        """See `Controller`."""
+        return {"joints": self._joints}
+
+
+class EndEffectorDelta:
+    """`ee_delta`: (dx, dy, dz, drx, dry, drz, gripper), each in [-1, 1], in the axes of the robot's base.
+
+    The target pose moves by `POSITION_STEP` and turns by a rotation vector of `ROTATION_STEP` times the action. Joint
+    targets follow it by damped least squares on the kinematics of the *target*, not of the measured arm, so that load
+    and lag do not make it drift: dq = z + J'(J J' + d^2 I)^-1 (e - J z), z pulling the free elbow towards home
+    (Nakamura and Hanafusa, "Inverse kinematic solutions with singularity robustness", 1986). The gripper's action is
+    absolute: -1 closes, +1 opens.
+    """
+
+    action_size = 7
+
+    def __init__(self, world: World, num_envs: int, num_threads: int) -> None:
+        self._world = world
+        self._solver = InverseKinematics(world, num_envs, num_threads)
+        self._joints = np.zeros((num_envs, len(world.robot.home)))
+        self._position = np.zeros((num_envs, 3))
+        self._rotation = np.zeros((num_envs, 3, 3))
+
+    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+        """See `Controller`."""
+        self._joints[ids], self._position[ids], self._rotation[ids] = joint_pos, grip_pos, grip_mat
+
+    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+        """See `Controller`."""
+        base = self._world.base_mat
+        lead = self._position[ids] + rotations.rotate(base, POSITION_STEP * action[:, :3]) - grip_pos
+        position = grip_pos + lead * _shrink(lead, _POSITION_LEAD)
+        turned = rotations.from_vector(rotations.rotate(base, ROTATION_STEP * action[:, 3:6])) @ self._rotation[ids]
+        lead = rotations.to_vector(turned @ grip_mat.transpose(0, 2, 1))
+        rotation = rotations.orthonormal(rotations.from_vector(lead * _shrink(lead, _ROTATION_LEAD)) @ grip_mat)
+        joints = self._solver.step(ids, self._joints[ids], position, rotation)
+        self._joints[ids], self._position[ids], self._rotation[ids] = joints, position, rotation
+        return np.concatenate([joints, grip_target(self._world, action[:, 6:])], axis=1)
+
+    def get_state(self) -> dict[str, Array]:
+        """See `Controller`."""
+        return {"joints": self._joints, "position": self._position, "rotation": self._rotation}
+
+
+class InverseKinematics:
+    """Damped least squares for `num_envs` arms at once, on a model of the robot alone."""
+
+    def __init__(self, world: World, num_envs: int, num_threads: int = 1) -> None:
+        self._robot = world.robot
+        model = world.arm_model
+        self._batch = Batch(model, num_envs, nthread=num_threads)
+        self._qpos = self._batch.bind("qpos")
+        self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
+        self._site = model.site("grip").id
+        self._body = int(model.site_bodyid[self._site])
+        self._columns = np.array([int(model.joint(name).dofadr[0]) for name in world.robot.arm_joints])
+        self._low = np.array(world.robot.joint_low) + _LIMIT_MARGIN
+        self._high = np.array(world.robot.joint_high) - _LIMIT_MARGIN
+        self._step = np.array(world.robot.joint_velocity) * 0.05
+        self._home = np.array(world.robot.home)
+
+    def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
+        """Grip positions (m, 3) and frames (m, 3, 3) at joint positions (m, 7)."""
+        self._qpos[ids[:, None], self._columns] = joints
+        self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
+        return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
+
+    def step(
+        self, ids: Ids, joints: Array, position: Array, rotation: Array, *, posture: float = _POSTURE_GAIN
+    ) -> Array:
+        """One step of joint positions (m, 7) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
+        at, turned = self.pose(ids, joints)
+        error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
+        jacp, jacr = self._batch.jac(self._body, at, ids)
+        jacobian = np.concatenate([jacp, jacr], axis=1)[:, :, self._columns]
+        transposed = np.ascontiguousarray(jacobian.transpose(0, 2, 1))
+        pull = posture * (self._home - joints)
+        normal = jacobian @ transposed + _DAMPING**2 * np.eye(6)
+        rest = error[:, :, None] - jacobian @ pull[:, :, None]
+        change = pull + (transposed @ np.linalg.solve(normal, rest))[:, :, 0]
+        excess = np.max(np.abs(change) / self._step, axis=1)
+        change = change / np.maximum(excess, 1.0)[:, None]
+        return np.asarray(np.clip(joints + change, self._low, self._high))
+
+    def solve(
+        self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
+    ) -> tuple[Array, Array, Array]:
+        """Joint positions (m, 7) reaching grip poses, and the errors left: [m] (m,) and [rad] (m,); m <= num_envs."""
+        ids = np.arange(len(joints))
+        for count in range(iterations):
+            joints = self.step(ids, joints, position, rotation, posture=0.02 if count < iterations // 2 else 0.0)
+        at, turned = self.pose(ids, joints)
+        angle = rotations.norm(rotations.to_vector(rotation @ turned.transpose(0, 2, 1)))
+        return joints, rotations.norm(position - at), angle
+
+
+def grip_target(world: World, action: Array) -> Array:
+    """Gripper control [m] of actions in [-1, 1]: -1 closes, +1 opens."""
+    closed, opened = world.robot.grip_control
+    return np.asarray(closed + (opened - closed) * (action + 1) / 2)
+
+
+def _shrink(vector: Array, longest: float) -> Array:
+    """Factors (m, 1) that bring vectors (m, 3) to at most `longest`."""
+    return np.asarray((longest / np.maximum(rotations.norm(vector), longest))[:, None])

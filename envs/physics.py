@@ -1,0 +1,169 @@
+"""The `physics` backend: MuJoCo worlds on `mujoco.batch.Batch`, bit-identical at any batch size and thread count."""
+
+from __future__ import annotations
+
+import os
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+from numpy.typing import NDArray
+
+from .control import make_controller
+from .rendering import FrameRenderer
+from .simulator import Array, Episodes, Ids, Sensors, SimulatorState
+from .world import World
+
+SUBSTEPS = 25
+"""Physics steps (2 ms each) in one control period: 20 Hz."""
+RAMP = 5
+"""The servo targets move to their new place in so many equal steps within a control period, instead of jumping."""
+
+_BAD = [
+    int(w)
+    for w in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+]
+_VEL, _ACC = int(mujoco.mjtStage.mjSTAGE_VEL), int(mujoco.mjtStage.mjSTAGE_ACC)
+
+
+class PhysicsSimulator:
+    """`num_envs` copies of one world; see `Simulator`."""
+
+    def __init__(self, world: World, num_envs: int, *, control_mode: str = "ee_delta", num_threads: int = 0) -> None:
+        """Allocates the batch.
+
+        Args:
+            world: the compiled scene with its robot. num_envs: number of worlds.
+            control_mode: see `envs.control`.
+            num_threads: threads to step on, 0 for all processors this process may use.
+        """
+        threads = min(num_threads or _processors(), num_envs)
+        self.world = world
+        self.num_envs = num_envs
+        self.control_period = SUBSTEPS * float(world.model.opt.timestep)
+        self._controller = make_controller(control_mode, world, num_envs, threads)
+        self.action_size = self._controller.action_size
+        self.batch = Batch(world.model, num_envs, nthread=threads)
+        self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
+        self._sensordata = self.batch.bind("sensordata")
+        self._columns = np.r_[world.arm_ctrl, world.grip_ctrl]
+        self._before = np.empty_like(self.batch.state)
+        self._renderers: dict[tuple[int, int, bool], FrameRenderer] = {}
+        self._all = np.arange(num_envs)
+        arm, objects = len(world.arm_qpos), len(world.objects)
+        self._sensors: dict[str, Array] = {
+            "joint_pos": np.zeros((num_envs, arm)),
+            "joint_vel": np.zeros((num_envs, arm)),
+            "gripper_width": np.zeros(num_envs),
+            "pad_force": np.zeros((num_envs, 2)),
+            "grip_pos": np.zeros((num_envs, 3)),
+            "grip_mat": np.zeros((num_envs, 3, 3)),
+            "object_pos": np.zeros((num_envs, objects, 3)),
+            "object_quat": np.zeros((num_envs, objects, 4)),
+            "object_vel": np.zeros((num_envs, objects, 6)),
+        }
+
+    def reset(self, ids: Ids, episodes: Episodes) -> None:
+        """See `Simulator`."""
+        world = self.world
+        self.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        rows = ids[:, None]
+        qpos = np.repeat(world.home_qpos[None], len(ids), axis=0)
+        qpos[:, world.arm_qpos] = episodes.joint_pos
+        qpos[:, world.object_qpos[:, :3]] = episodes.object_pos
+        qpos[:, world.object_qpos[:, 3:]] = episodes.object_quat
+        self._qpos[ids] = qpos
+        self._ctrl[rows, world.arm_ctrl] = episodes.joint_pos
+        self._ctrl[ids, world.grip_ctrl] = world.robot.grip_control[1]
+        self.batch.forward(ids, stage=_ACC)
+        self._read(ids)
+        s = self._sensors
+        self._controller.reset(ids, s["joint_pos"][ids], s["grip_pos"][ids], s["grip_mat"][ids])
+
+    def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        s, batch = self._sensors, self.batch
+        goal = self._controller.target(
+            rows, action[rows], s["joint_pos"][rows], s["grip_pos"][rows], s["grip_mat"][rows]
+        )
+        np.copyto(self._before, batch.state)
+        warned = batch.warning[:, _BAD, 1].copy()
+        failed = np.zeros(self.num_envs, dtype=np.bool_)
+        start = self._ctrl[rows[:, None], self._columns]
+        for piece in range(1, RAMP + 1):
+            self._ctrl[rows[:, None], self._columns] = start + (goal - start) * (piece / RAMP)
+            try:
+                batch.step(ids, nstep=SUBSTEPS // RAMP, stage=_VEL if piece == RAMP else 0)
+            except SimulationError as error:
+                failed[error.ids] = True
+        moved = np.zeros(self.num_envs, dtype=np.bool_)
+        moved[rows] = True
+        failed |= moved & (batch.warning[:, _BAD, 1] > warned).any(axis=1)
+        failed |= moved & ~np.isfinite(batch.state).all(axis=1)
+        if failed.any():
+            batch.state[failed] = self._before[failed]
+            rows = np.flatnonzero(moved & ~failed)
+        self._read(rows)
+        return failed
+
+    def sensors(self) -> Sensors:
+        """See `Simulator`."""
+        return self._sensors
+
+    def get_state(self, ids: Ids | None = None) -> SimulatorState:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        return SimulatorState(
+            physics=self.batch.state[rows].copy(),
+            controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
+            sensors={name: values[rows].copy() for name, values in self._sensors.items()},
+        )
+
+    def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        self.batch.state[rows] = state.physics
+        for name, values in self._controller.get_state().items():
+            values[rows] = state.controller[name]
+        for name, values in self._sensors.items():
+            values[rows] = state.sensors[name]
+
+    def image(self, world: int, camera: str, *, width: int, height: int, depth: bool = False) -> NDArray[np.generic]:
+        """See `Simulator`."""
+        key = (width, height, depth)
+        if key not in self._renderers:
+            self._renderers[key] = FrameRenderer(self.world.model, width=width, height=height, depth=depth)
+        renderer = self._renderers[key]
+        self.batch.get_data(world, renderer.data)
+        return renderer.draw(self.world.camera(camera))
+
+    def close(self) -> None:
+        """See `Simulator`."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _read(self, rows: Ids) -> None:
+        """Refreshes the sensors of worlds `rows` from the state and the derived fields."""
+        world, s = self.world, self._sensors
+        qpos, qvel = self._qpos[rows], self._qvel[rows]
+        s["joint_pos"][rows] = qpos[:, world.arm_qpos]
+        s["joint_vel"][rows] = qvel[:, world.arm_dof]
+        fingers = qpos[:, world.finger_qpos]
+        s["gripper_width"][rows] = fingers[:, 0] + fingers[:, 1]
+        s["pad_force"][rows] = self._sensordata[rows[:, None], world.pad_sensors]
+        s["grip_pos"][rows] = self._site_pos[rows, world.grip_site]
+        s["grip_mat"][rows] = self._site_mat[rows, world.grip_site].reshape(-1, 3, 3)
+        pose = qpos[:, world.object_qpos]
+        s["object_pos"][rows] = pose[:, :, :3]
+        s["object_quat"][rows] = pose[:, :, 3:]
+        s["object_vel"][rows] = qvel[:, world.object_dof]
+
+
+def _processors() -> int:
+    """Processors this process may run on: more threads than these only get in each other's way."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

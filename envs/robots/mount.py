@@ -1,0 +1,197 @@
+"""Where the robot stands in a scene: beside the support that holds most of the free objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...scenes import Scene, Surface
+from ..shapes import Outline
+from .robot import Robot
+
+Array = NDArray[np.float64]
+
+GRID = 0.05  # spacing [m] of the places that are tried
+MANIPULABLE_WIDTH = 0.25
+"""Objects wider than this [m] across their narrow side (furniture) count last when a place is chosen."""
+HEIGHTS = (-0.15, 0.45)
+"""Range of an object's top above the base [m] within which the arm works on it."""
+ARM_LENGTH = 0.45  # how far [m] the arm reaches forward at home, and
+ARM_HEIGHTS = (0.30, 0.95)  # at which heights [m] above the base it is there
+_ON_TOP_PENALTY = 0.5  # standing on the table costs as much as half an object
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A place for the robot's base.
+
+    Attributes:
+        position: (3,) of the base [m]. yaw: direction the robot faces [rad].
+        support: name of the surface whose objects it works on.
+        pedestal: height [m] of the stand under the base, 0 on a surface.
+        in_reach: names of the free objects in reach.
+    """
+
+    position: tuple[float, float, float]
+    yaw: float
+    support: str
+    pedestal: float
+    in_reach: tuple[str, ...]
+
+
+def find_mounts(
+    scene: Scene, objects: dict[str, Outline], surfaces: dict[str, Outline], robot: Robot, *, limit: int = 8
+) -> list[Mount]:
+    """The best places for the robot, best first: a pure function of the scene.
+
+    Supports are tried in the order of how many free objects they hold. A place beside a table wins over one on it, and
+    a place is as good as the number of objects in reach of it; among equals the one that has them best centred in its
+    reach. The base touches no object, wall or other surface, and the arm at home touches nothing either.
+
+    Args:
+        scene: the scene. objects: outline of each object at its scanned pose. surfaces: of each surface that collides.
+        robot: the arm. limit: how many places to return at most.
+
+    Returns:
+        Up to `limit` places for the first support with any object in reach; empty if there is none.
+    """
+    free = [item.name for item in scene.objects if item.mobility == "free"]
+    supports = {s.name: s for s in scene.surfaces if s.kind in ("floor", "table", "shelf") and s.collides}
+    holding: dict[str, list[str]] = {name: [] for name in supports}
+    for name in free:
+        root = _root(scene, name)
+        if root in holding:
+            holding[root].append(name)
+    order = sorted(supports, key=lambda name: (-len(holding[name]), supports[name].kind == "floor"))
+    for name in order:
+        found = _places(supports[name], holding[name], objects, surfaces, robot, limit)
+        if found:
+            return found
+    return []
+
+
+def _root(scene: Scene, name: str) -> str | None:
+    """The surface an object stands on, through the objects under it."""
+    by_name = {item.name: item for item in scene.objects}
+    owner = {part.name: item.name for item in scene.objects for part in item.parts}
+    seen: set[str] = set()
+    support = by_name[name].support
+    while support is not None and support not in seen:
+        seen.add(support)
+        support = owner.get(support, support)
+        if support not in by_name:
+            return support
+        support = by_name[support].support
+    return None
+
+
+def _places(
+    support: Surface,
+    names: Sequence[str],
+    objects: dict[str, Outline],
+    surfaces: dict[str, Outline],
+    robot: Robot,
+    limit: int,
+) -> list[Mount]:
+    if not names:
+        return []
+    top = surfaces[support.name].high
+    points, penalty = _candidates(support, surfaces[support.name], [objects[name] for name in names], robot)
+    centers = np.stack([objects[name].center for name in names])
+    heights = np.array([objects[name].high for name in names]) - top
+    small = np.array([2 * objects[name].half[1] <= MANIPULABLE_WIDTH for name in names])
+    offset = centers[None] - points[:, None]
+    distance = np.hypot(offset[..., 0], offset[..., 1])
+    near, far = robot.reach
+    reached = (distance >= near) & (distance <= far) & (heights >= HEIGHTS[0]) & (heights <= HEIGHTS[1])
+    direction = offset / np.maximum(distance, 1e-9)[..., None]
+    facing = (direction * reached[..., None]).sum(axis=1)
+    yaw = np.arctan2(facing[:, 1], facing[:, 0])
+    count = np.maximum(reached.sum(axis=1), 1)
+    off_middle = (np.abs(distance - (near + far) / 2) * reached).sum(axis=1) / count / (far - near)
+    together = np.hypot(facing[:, 0], facing[:, 1]) / count
+    score = (reached & small).sum(axis=1) + 0.1 * (reached & ~small).sum(axis=1) - penalty
+    score = score - 0.04 * off_middle + 0.04 * together
+    found: list[Mount] = []
+    for index in np.argsort(-score, kind="stable"):
+        if len(found) == limit:
+            break
+        if not reached[index].any():
+            continue
+        if any(_close(points[index], mount.position) for mount in found):
+            continue
+        point, angle = points[index], float(yaw[index])
+        beside = penalty[index] == 0 and support.kind != "floor"
+        bottom = _floor_under(point, top, surfaces) if beside else top
+        others = [o for name, o in surfaces.items() if name != support.name]
+        if any(_blocks(point, angle, top, top, other, robot) for other in others):
+            continue
+        if any(_blocks(point, angle, bottom, top, other, robot) for other in objects.values()):
+            continue
+        found.append(
+            Mount(
+                position=(float(point[0]), float(point[1]), top),
+                yaw=angle,
+                support=support.name,
+                pedestal=max(top - bottom, 0.0),
+                in_reach=tuple(name for name, ok in zip(names, reached[index], strict=True) if ok),
+            )
+        )
+    return found
+
+
+def _candidates(support: Surface, plate: Outline, objects: Sequence[Outline], robot: Robot) -> tuple[Array, Array]:
+    """Places (n, 2) to try and the penalty (n,) of each."""
+    far = robot.reach[1]
+    if support.kind == "floor":
+        low = np.min([o.center for o in objects], axis=0) - far
+        high = np.max([o.center for o in objects], axis=0) + far
+        grid = _grid(low, high)
+        # A floor ends where the scan ended, not where the real one does: a little outside is still floor.
+        grid = grid[plate.distance(grid) < 0.5]
+        return grid, np.zeros(len(grid))
+    beside = []
+    clear = robot.base_radius + 0.01
+    for axis in (0, 1):
+        run = np.arange(-plate.half[1 - axis], plate.half[1 - axis] + 1e-9, GRID)
+        for side in (-1, 1):
+            local = np.zeros((len(run), 2))
+            local[:, axis] = side * (plate.half[axis] + clear)
+            local[:, 1 - axis] = run
+            beside.append(local @ plate.axes + plate.center)
+    edge = np.concatenate(beside)
+    if support.kind == "shelf":
+        return edge, np.zeros(len(edge))
+    grid = _grid(plate.center - plate.radius, plate.center + plate.radius)
+    grid = grid[plate.inside(grid) >= robot.base_radius]
+    return np.concatenate([edge, grid]), np.r_[np.zeros(len(edge)), np.full(len(grid), _ON_TOP_PENALTY)]
+
+
+def _grid(low: Array, high: Array) -> Array:
+    xs, ys = (np.arange(a, b + 1e-9, GRID) for a, b in zip(low, high, strict=True))
+    return np.stack([g.ravel() for g in np.meshgrid(xs, ys, indexing="ij")], axis=1)
+
+
+def _blocks(point: Array, yaw: float, bottom: float, base: float, other: Outline, robot: Robot) -> bool:
+    """Whether something would touch the base or its stand (from `bottom` up), or the arm at home."""
+    near = other.distance(point[None])[0] < robot.base_radius
+    if near and other.high > bottom + 0.005 and other.low < base + ARM_HEIGHTS[1]:
+        return True
+    if other.high < base + ARM_HEIGHTS[0] or other.low > base + ARM_HEIGHTS[1]:
+        return False
+    run = np.linspace(0, ARM_LENGTH, 10)[:, None] * np.array([math.cos(yaw), math.sin(yaw)])
+    return bool((other.distance(point + run) < robot.base_radius).any())
+
+
+def _floor_under(point: Array, top: float, surfaces: dict[str, Outline]) -> float:
+    """Height [m] of the highest surface below a place, 0 (the floor of every scene) if there is none."""
+    below = [o.high for o in surfaces.values() if o.high < top - 0.02 and o.distance(point[None])[0] == 0]
+    return max(below, default=0.0)
+
+
+def _close(point: Array, position: tuple[float, float, float]) -> bool:
+    return math.hypot(point[0] - position[0], point[1] - position[1]) < 2 * GRID

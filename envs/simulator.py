@@ -1,0 +1,93 @@
+"""What every backend offers to tasks: batched reset, step and named sensors.
+
+Tasks, rewards and observations read nothing but `sensors()`, so that they are the same on every backend. NumPy in and
+out; row i of every array is world i.
+
+Sensors (n worlds, K free objects, all in the world frame, float64):
+
+==================  =============  ==========================================================
+joint_pos           (n, 7)         arm joint positions [rad]
+joint_vel           (n, 7)         arm joint velocities [rad/s]
+gripper_width       (n,)           distance between the pads [m]
+pad_force           (n, 2)         sum of normal forces on each pad [N]
+grip_pos            (n, 3)         point between the pads [m]
+grip_mat            (n, 3, 3)      its frame: Z approaches, Y closes
+object_pos          (n, K, 3)      positions of the free objects' frames [m]
+object_quat         (n, K, 4)      orientations (w, x, y, z)
+object_vel          (n, K, 6)      linear [m/s, world frame], angular [rad/s, body frame]
+==================  =============  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Sensors = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Initial states of m worlds, already drawn: a backend only has to assume them.
+
+    Attributes:
+        joint_pos: (m, 7) arm joint positions [rad].
+        object_pos: (m, K, 3) [m]. object_quat: (m, K, 4).
+    """
+
+    joint_pos: Array
+    object_pos: Array
+    object_quat: Array
+
+
+@dataclass(frozen=True)
+class SimulatorState:
+    """Everything a backend needs to go on bit for bit: physics, controller and the last sensors of m worlds."""
+
+    physics: Array
+    controller: dict[str, Array]
+    sensors: dict[str, Array]
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A batch of worlds. `step` is one control period."""
+
+    num_envs: int
+    control_period: float
+    action_size: int
+
+    def reset(self, ids: Ids, episodes: Episodes) -> None:
+        """Starts worlds `ids` (m,), sorted, at the states `episodes` of m rows."""
+
+    def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
+        """Advances worlds `ids` (all by default) by one control period.
+
+        Args:
+            action: (n, action_size) in [-1, 1]; rows of other worlds are not read.
+            ids: sorted indices of the worlds to advance.
+
+        Returns:
+            (n,) True where the physics diverged: that world kept its previous state and sensors and must be reset.
+        """
+
+    def sensors(self) -> Sensors:
+        """Named quantities of all worlds (see the module); live arrays, to be read and not written."""
+
+    def get_state(self, ids: Ids | None = None) -> SimulatorState:
+        """A copy of the full state of worlds `ids` (all by default)."""
+
+    def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
+        """Puts a state from `get_state` into worlds `ids`; continuing is then bit-identical."""
+
+    def image(self, world: int, camera: str, *, width: int, height: int, depth: bool = False) -> NDArray[np.generic]:
+        """A picture of one world: uint8 (height, width, 3), or with `depth` float32 (height, width) [m]."""
+
+    def close(self) -> None:
+        """Frees windows, threads and graphics contexts."""

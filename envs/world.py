@@ -1,0 +1,299 @@
+"""A scene with a robot in it, compiled: the model every world of a batch shares, and where things are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TaskError
+from ..scenes import Scene
+from ..scenes.mjcf import build_spec
+from .robots import PREFIX, Robot
+from .robots.mount import Mount, find_mounts
+from .shapes import Outline, body_points, outline
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SCENE_CAMERA = "front"
+"""Name of the camera that is placed automatically, facing the robot and the objects in its reach."""
+MAX_IMAGE = 2048
+
+# Contacts that hold a grasp: see the manual, "Preventing slip". Elliptic cones come from the scene; friction this much
+# stiffer than the normal force keeps a held object from creeping (measured in tests/envs/test_grasp.py).
+IMPRATIO = 20.0
+_CAMERA_FOVY = 45.0
+
+
+@dataclass(frozen=True)
+class World:
+    """A compiled scene with its robot.
+
+    Attributes:
+        scene, robot, mount: what it is made of.
+        model: the compiled model. base_pos (3,), base_mat (3, 3): pose of the robot's base.
+        objects: names of the free objects, in the scene's order; every array over objects has this order.
+        arm_qpos, arm_dof, finger_qpos, finger_dof: addresses in qpos and qvel. arm_ctrl, grip_ctrl: in ctrl.
+        object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities.
+        grip_site, base_body, pad_geoms, pad_sensors: ids and sensor addresses.
+        cameras: names of all cameras; the robot's own is called `wrist`.
+        outlines: outline of every object at its scanned pose. surfaces: of every surface that collides.
+    """
+
+    scene: Scene
+    robot: Robot
+    mount: Mount
+    model: mujoco.MjModel
+    base_pos: Array
+    base_mat: Array
+    objects: tuple[str, ...]
+    arm_qpos: Ints
+    arm_dof: Ints
+    finger_qpos: Ints
+    finger_dof: Ints
+    arm_ctrl: Ints
+    grip_ctrl: int
+    object_qpos: Ints
+    object_dof: Ints
+    object_body: Ints
+    grip_site: int
+    pad_geoms: Ints
+    pad_sensors: Ints
+    cameras: tuple[str, ...]
+    outlines: dict[str, Outline]
+    surfaces: dict[str, Outline]
+    home_qpos: Array
+
+    @cached_property
+    def arm_model(self) -> mujoco.MjModel:
+        """The robot alone at its place, without contacts: for kinematics."""
+        spec = self.robot.build()
+        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+        base = spec.body("base")
+        base.pos = self.base_pos
+        base.quat = _yaw_quaternion(self.mount.yaw)
+        return spec.compile()
+
+    def index(self, name: str) -> int:
+        """Position of a free object in arrays over objects."""
+        return self.objects.index(name)
+
+    def camera(self, name: str) -> str:
+        """The model's name of a camera.
+
+        Raises:
+            TaskError: there is no such camera; the message lists those there are.
+        """
+        if name == self.robot.camera:
+            return PREFIX + name
+        if name not in self.cameras:
+            raise TaskError(f"camera={name!r} is not in the scene; choose one of {list(self.cameras)}")
+        return name
+
+
+def build_world(scene: Scene, robot: Robot) -> World:
+    """Puts `robot` beside the support with most free objects and compiles: a pure function of both.
+
+    Raises:
+        TaskError: the scene has no free object, or none within the robot's reach.
+    """
+    free = tuple(item.name for item in scene.objects if item.mobility == "free")
+    if not free:
+        raise TaskError(
+            f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
+            "scan a scene with something movable in it"
+        )
+    spec = build_spec(scene)
+    spec.option.impratio = IMPRATIO
+    spec.visual.global_.offwidth = spec.visual.global_.offheight = MAX_IMAGE
+    stand = spec.worldbody.add_geom(
+        name=PREFIX + "stand",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.09, 0.09, 0.5],
+        rgba=[0.25, 0.26, 0.28, 1],
+        contype=0,
+        conaffinity=0,
+        group=1,
+    )
+    if all(camera.name != SCENE_CAMERA for camera in scene.cameras):
+        spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=_CAMERA_FOVY)
+    frame = spec.worldbody.add_frame()
+    frame.attach_body(robot.build().body("base"), PREFIX, "")
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    outlines = {item.name: outline(body_points(model, data, model.body(item.name).id)) for item in scene.objects}
+    surfaces = {s.name: _surface_outline(model, data, s.name) for s in scene.surfaces if s.collides}
+    mount = _place(model, data, scene, robot, find_mounts(scene, outlines, surfaces, robot), free)
+    _shape_stand(model, model.geom(stand.name).id, mount)
+    if all(camera.name != SCENE_CAMERA for camera in scene.cameras):
+        _aim_camera(model, mount, [outlines[name] for name in mount.in_reach])
+    return _index(scene, robot, mount, model, free, outlines, surfaces)
+
+
+def _place(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    scene: Scene,
+    robot: Robot,
+    mounts: Sequence[Mount],
+    free: Sequence[str],
+) -> Mount:
+    """Moves the base to the first place where the arm at home touches nothing."""
+    if not mounts:
+        raise TaskError(
+            f"scene {scene.name!r}: no place beside or on a support from which the {robot.name} reaches a free object "
+            f"({', '.join(free[:6])}{', ...' if len(free) > 6 else ''}) without touching something; its reach is "
+            f"{robot.reach[0]:.2f} to {robot.reach[1]:.2f} m"
+        )
+    base = model.body(PREFIX + "base").id
+    arm = [int(model.joint(PREFIX + name).qposadr[0]) for name in robot.arm_joints]
+    bodies = {b for b in range(model.nbody) if model.body(b).name.startswith(PREFIX)}
+    for mount in mounts:
+        model.body_pos[base] = mount.position
+        model.body_quat[base] = _yaw_quaternion(mount.yaw)
+        mujoco.mj_setConst(model, data)
+        mujoco.mj_resetData(model, data)
+        data.qpos[arm] = robot.home
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_collision(model, data)
+        pairs = model.geom_bodyid[data.contact.geom]
+        if not any(int(a) in bodies or int(b) in bodies for a, b in pairs):
+            return mount
+    raise TaskError(
+        f"scene {scene.name!r}: wherever the {robot.name} could stand, its arm touches something at the start; "
+        "remove tall objects around the support"
+    )
+
+
+def _surface_outline(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> Outline:
+    geom = model.geom(name).id
+    half = model.geom_size[geom]
+    rotation = data.geom_xmat[geom].reshape(3, 3)
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
+    points = corners @ rotation.T + data.geom_xpos[geom]
+    found = outline(points)
+    if abs(rotation[2, 2]) > 0.999:  # keep the exact rectangle of an upright box: its edges carry the robot
+        yaw = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+        return Outline(points[:, :2].mean(axis=0), half[:2].copy(), yaw, found.low, found.high)
+    return found
+
+
+def _shape_stand(model: mujoco.MjModel, geom: int, mount: Mount) -> None:
+    half = np.array([0.09, 0.09, mount.pedestal / 2]) if mount.pedestal > 0.01 else np.full(3, 1e-4)
+    model.geom_size[geom] = half
+    model.geom_rbound[geom] = np.linalg.norm(half)
+    model.geom_aabb[geom] = [0, 0, 0, *half]
+    model.geom_pos[geom] = np.array(mount.position) - [0, 0, half[2]]
+    model.geom_quat[geom] = _yaw_quaternion(mount.yaw)
+
+
+def _aim_camera(model: mujoco.MjModel, mount: Mount, seen: Sequence[Outline]) -> None:
+    """Puts the front camera where no wall hides the robot and what it can reach, nearly opposite to it."""
+    base = np.array(mount.position)
+    forward = np.array([np.cos(mount.yaw), np.sin(mount.yaw), 0])
+    points = np.array([[*base[:2], base[2] + 0.55], base, *([*o.center, o.high] for o in seen)])
+    target = (points.max(axis=0) + points.min(axis=0)) / 2
+    radius = float(np.linalg.norm(points - target, axis=1).max()) + 0.12
+    distance = radius / np.tan(np.radians(_CAMERA_FOVY / 2))
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    camera = model.camera(SCENE_CAMERA).id
+    best = (-1.0, np.zeros(3))
+    for turn in (35, -35, 60, -60, 10, 90, -90, 120, -120):
+        for lift in (30, 45, 60):
+            a, b = np.radians(turn), np.radians(lift)
+            side = np.array([-forward[1], forward[0], 0])
+            away = np.cos(b) * (np.cos(a) * forward + np.sin(a) * side) + np.array([0, 0, np.sin(b)])
+            free = min(_clear_run(model, data, point, target + distance * away) for point in points)
+            if free > best[0] + 1e-6:
+                best = (free, target + distance * away)
+            if free >= 1.0:
+                break
+        if best[0] >= 1.0:
+            break
+    position = best[1] if best[0] > 0 else target + distance * np.array([forward[0], forward[1], 0.7])
+    back = (position - target) / np.linalg.norm(position - target)
+    right = np.cross([0, 0, 1], back)
+    right /= max(float(np.linalg.norm(right)), 1e-9)
+    frame = np.stack([right, np.cross(back, right), back], axis=1)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, frame.ravel())
+    model.cam_pos[camera], model.cam_quat[camera] = position, quat
+
+
+def _clear_run(model: mujoco.MjModel, data: mujoco.MjData, point: Array, eye: Array) -> float:
+    """Share of the way from the camera to a point that is free of walls; the objects themselves do not count."""
+    ray = point - eye
+    hit = np.zeros(1, dtype=np.int32)
+    start, share = eye.copy(), 0.0
+    for _ in range(8):
+        rest = point - start
+        found = mujoco.mj_ray(model, data, start, rest, None, 1, -1, hit, None)
+        if found < 0 or found >= 0.98:
+            return 1.0
+        if model.geom_bodyid[hit[0]] == 0 and model.geom_group[hit[0]] != 1:
+            return float(np.linalg.norm(start + found * rest - eye) / np.linalg.norm(ray))
+        start = start + (found + 1e-3) * rest
+        share = float(np.linalg.norm(start - eye) / np.linalg.norm(ray))
+    return share
+
+
+def _index(
+    scene: Scene,
+    robot: Robot,
+    mount: Mount,
+    model: mujoco.MjModel,
+    free: tuple[str, ...],
+    outlines: dict[str, Outline],
+    surfaces: dict[str, Outline],
+) -> World:
+    def joints(names: Sequence[str], field: str) -> Ints:
+        return np.array([int(getattr(model.joint(PREFIX + name), field)[0]) for name in names])
+
+    first = [int(model.joint(f"{name}_joint").qposadr[0]) for name in free]
+    dof = [int(model.joint(f"{name}_joint").dofadr[0]) for name in free]
+    arm, fingers = joints(robot.arm_joints, "qposadr"), joints(robot.finger_joints, "qposadr")
+    home = model.qpos0.copy()
+    home[arm] = robot.home
+    home[fingers] = robot.max_opening / 2
+    names = [model.camera(i).name for i in range(model.ncam)]
+    return World(
+        scene=scene,
+        robot=robot,
+        mount=mount,
+        model=model,
+        base_pos=np.array(mount.position),
+        base_mat=_yaw_matrix(mount.yaw),
+        objects=free,
+        arm_qpos=arm,
+        arm_dof=joints(robot.arm_joints, "dofadr"),
+        finger_qpos=fingers,
+        finger_dof=joints(robot.finger_joints, "dofadr"),
+        arm_ctrl=np.array([model.actuator(PREFIX + name).id for name in robot.arm_actuators]),
+        grip_ctrl=model.actuator(PREFIX + robot.grip_actuator).id,
+        object_qpos=np.array(first)[:, None] + np.arange(7),
+        object_dof=np.array(dof)[:, None] + np.arange(6),
+        object_body=np.array([model.body(name).id for name in free]),
+        grip_site=model.site(PREFIX + "grip").id,
+        pad_geoms=np.array([model.geom(PREFIX + name).id for name in robot.pads]),
+        pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pads]),
+        cameras=tuple(name.removeprefix(PREFIX) for name in names),
+        outlines=outlines,
+        surfaces=surfaces,
+        home_qpos=home,
+    )
+
+
+def _yaw_quaternion(yaw: float) -> list[float]:
+    return [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))]
+
+
+def _yaw_matrix(yaw: float) -> Array:
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
