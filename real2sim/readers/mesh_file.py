@@ -56,10 +56,12 @@ def read(source: Source, name: str, kind: str) -> Capture:
     """A capture that is one mesh."""
     mesh = {"glb": read_glb, "ply": _read_ply, "obj": _read_obj}[kind](source, name)
     note = "" if kind == "glb" else f" {kind.upper()} states no units and no up axis: metres and +Y up are assumed."
-    return mesh_capture(source, mesh, f"mesh-{kind}", [f"A mesh without depth frames.{note}"])
+    return mesh_capture(source, name, mesh, f"mesh-{kind}", [f"A mesh without depth frames.{note}"])
 
 
-def mesh_capture(source: Source, mesh: CaptureMesh, form: str, notes: list[str], *, is_metric: bool = True) -> Capture:
+def mesh_capture(
+    source: Source, file: str, mesh: CaptureMesh, form: str, notes: list[str], *, is_metric: bool = True
+) -> Capture:
     """Wraps a mesh whose size a phone can have scanned.
 
     Raises:
@@ -70,7 +72,7 @@ def mesh_capture(source: Source, mesh: CaptureMesh, form: str, notes: list[str],
     low, high = EXTENT_RANGE
     if not low < extent < high:
         raise CaptureError(
-            f"{source.path}: the mesh {mesh.name!r} is {extent:.4g} m large; export it in metres, not millimetres"
+            f"{source.where(file)}: the mesh is {extent:.4g} m large; export it in metres, not millimetres"
         )
     if mesh.texture is None and mesh.colors is None:
         notes.append("The mesh has neither texture nor colours.")

@@ -54,11 +54,11 @@ def read(source: Source, name: str) -> Capture:
                 elements[element.identifier] = element
             except CaptureError as error:
                 skipped.append(Skipped(label, str(error)))
-    return room_capture(source, list(elements.values()), skipped, "roomplan-json", [])
+    return room_capture(source, name, list(elements.values()), skipped, "roomplan-json", [])
 
 
 def room_capture(
-    source: Source, elements: list[RoomElement], skipped: list[Skipped], form: str, notes: list[str]
+    source: Source, name: str, elements: list[RoomElement], skipped: list[Skipped], form: str, notes: list[str]
 ) -> Capture:
     """A capture of room boxes.
 
@@ -67,7 +67,7 @@ def room_capture(
     """
     if not elements:
         reasons = "; ".join(skip.reason for skip in skipped[:3]) or "it is empty"
-        raise CaptureError(f"{source.path}: no usable wall, door, window, floor or object ({reasons})")
+        raise CaptureError(f"{source.where(name)}: no usable wall, door, window, floor or object ({reasons})")
     known = {element.identifier for element in elements}
     orphans = sum(element.parent is not None and element.parent not in known for element in elements)
     if orphans:

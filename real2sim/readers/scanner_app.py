@@ -4,6 +4,9 @@
 row-major `intrinsics` of the 1920 x 1440 picture), `depth_NNNNN.png` (uint16 mm) and `conf_NNNNN.png` in
 low-resolution mode, and `frame_NNNNN.jpg` for about every third frame. Checked on two real captures (app 1.9.5) by
 fusing them.
+
+The app's meshes are in the same world up to an offset: on one capture `textured_output.obj` and `export_refined.obj`
+hang 44 mm above the fused frames (`export.obj` does not), so they are used only where there is no depth.
 """
 
 from __future__ import annotations

@@ -36,12 +36,13 @@ def read(source: Source, root: str) -> Capture:
     """Reads the stage: a room if its prims carry RoomPlan categories, else a mesh."""
     quiet = UsdUtils.CoalescingDiagnosticDelegate()  # while it lives, OpenUSD prints no warnings of its own
     try:
-        return _read(source, source.where(root), _stage(source, root))
+        return _read(source, root, _stage(source, root))
     finally:
         del quiet
 
 
-def _read(source: Source, where: str, stage: Any) -> Capture:
+def _read(source: Source, root: str, stage: Any) -> Capture:
+    where = source.where(root)
     unit = UsdGeom.GetStageMetersPerUnit(stage)
     if not (math.isfinite(unit) and 1e-6 < unit < 1e6):
         raise CaptureError(f"{where}: metersPerUnit is {unit}")
@@ -50,7 +51,7 @@ def _read(source: Source, where: str, stage: Any) -> Capture:
         world_from_stage = Z_UP_FROM_Y_UP @ world_from_stage
     rooms = [prim for prim in stage.Traverse() if prim.GetCustomDataByKey("Category") is not None]
     if rooms:
-        return _room(source, rooms, world_from_stage)
+        return _room(source, root, rooms, world_from_stage)
     layer = stage.GetRootLayer()
     creator = str(layer.customLayerData.get("creator", ""))
     photogrammetry = "CorePhotogrammetry" in creator
@@ -59,7 +60,7 @@ def _read(source: Source, where: str, stage: Any) -> Capture:
         notes.append("Object Capture without depth has no scale: sizes are not metric. Its up axis is a guess.")
     parts: list[MeshPart] = mesh_parts(stage, source, world_from_stage)
     mesh = join(parts, layer.defaultPrim or "mesh", where)
-    return mesh_capture(source, mesh, "usdz-mesh", notes, is_metric=not photogrammetry)
+    return mesh_capture(source, root, mesh, "usdz-mesh", notes, is_metric=not photogrammetry)
 
 
 def _stage(source: Source, root: str) -> Any:
@@ -84,7 +85,7 @@ def _stage(source: Source, root: str) -> Any:
     return stage
 
 
-def _room(source: Source, prims: list[Any], world_from_stage: Float) -> Capture:
+def _room(source: Source, root: str, prims: list[Any], world_from_stage: Float) -> Capture:
     elements: dict[str, RoomElement] = {}
     skipped: list[Skipped] = []
     for prim in prims:
@@ -97,7 +98,7 @@ def _room(source: Source, prims: list[Any], world_from_stage: Float) -> Capture:
         except CaptureError as error:
             skipped.append(Skipped(label, str(error)))
     notes = ["RoomPlan's USDZ has no confidences, attributes or parents: export the CapturedRoom JSON as well."]
-    return room_capture(source, list(elements.values()), skipped, "roomplan-usdz", notes)
+    return room_capture(source, root, list(elements.values()), skipped, "roomplan-usdz", notes)
 
 
 def _element(prim: Any, world_from_stage: Float, where: str) -> RoomElement:
