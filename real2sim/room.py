@@ -214,9 +214,9 @@ def _furniture(piece: Piece, pieces: Sequence[Piece], floor: str, model: Articul
     free = prior_of(category).free
     if opened:
         notes += opened.notes
-    if free and support is None:
+    if free and support != floor:
         free = False
-        notes.append("fixed in place: nothing was exported that it could stand on")
+        notes.append("fixed in place: it does not stand on the floor, and RoomPlan does not tell what would carry it")
     if not free and not opened:
         notes.append("fixed in place: too heavy to push, or built in")
     notes.append(

@@ -320,6 +320,6 @@ def inside_polygon(point: tuple[float, float], polygon: Float) -> bool:
     x, y = point
     a, b = polygon, np.roll(polygon, -1, axis=0)
     crosses = (a[:, 1] > y) != (b[:, 1] > y)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         at = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1])
     return bool(np.count_nonzero(crosses & (x < at)) % 2)
