@@ -50,10 +50,18 @@ def reading(where: str) -> Iterator[None]:
     except CaptureError:
         raise
     except DECODER_ERRORS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CaptureError(
-            f"{where}: cannot be read ({reason}); damaged or incomplete: copy the capture off the phone again"
+            f"{where}: cannot be read ({reason(error)}); damaged or incomplete: copy the capture off the phone again"
         ) from error
+
+
+def reason(error: Exception) -> str:
+    """A decoder's message on one line, at most 200 characters."""
+    try:
+        text = str(error)
+    except UnicodeDecodeError:  # OpenUSD quotes the damaged bytes
+        text = ""
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def lazy(where: str, load: Callable[[], T]) -> Callable[[], T]:

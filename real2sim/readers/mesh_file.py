@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from ...errors import CaptureError
 from ..capture import Z_UP_FROM_Y_UP, Capture, CaptureMesh, Float, Image
 from .archive import Source
-from .guard import DECODER_ERRORS
+from .guard import DECODER_ERRORS, reason
 from .images import MAX_PIXELS
 from .mesh_parts import MeshPart, join
 from .obj import read_obj
@@ -119,8 +119,7 @@ def _loaded(data: bytes, kind: str, world_from_file: Float, name: str, where: st
     except CaptureError:
         raise
     except TRIMESH_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CaptureError(f"{where}: not a readable {kind.upper()} mesh ({reason}); export it again") from error
+        raise CaptureError(f"{where}: not a readable {kind.upper()} mesh ({reason(error)}); export it again") from error
     return join(parts, name, where)
 
 

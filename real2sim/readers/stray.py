@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from functools import partial
+from tokenize import TokenError
 
 import numpy as np
 
@@ -174,7 +175,10 @@ def _npy_depth(source: Source, name: str, intrinsics: Intrinsics) -> Depth:
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if header is None:
         raise CaptureError(f"{where}: .npy version {version} is not known")
-    shape, fortran, dtype = header(stream)
+    try:
+        shape, fortran, dtype = header(stream)
+    except TokenError as error:  # NumPy parses the header as Python
+        raise CaptureError(f"{where}: the .npy header is damaged; copy the capture off the phone again") from error
     count = math.prod(shape)  # before anything is allocated
     if dtype.kind not in "uif" or fortran or len(shape) != 2 or count > MAX_DEPTH_PIXELS:
         raise CaptureError(f"{where}: a {dtype} array of shape {shape} is no depth image")

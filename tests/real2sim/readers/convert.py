@@ -177,7 +177,8 @@ def _portrait(f: Original) -> tuple[Array, Array, Array, Array, Array]:
     pose = f.pose @ FLIP @ turn @ FLIP
     height = f.color.shape[0]
     k = np.array([[f.k[1, 1], 0, height - f.k[1, 2]], [0, f.k[0, 0], f.k[0, 2]], [0, 0, 1]])
-    return pose, k, *(np.ascontiguousarray(np.rot90(image, -1)) for image in (f.color, f.depth_mm, f.confidence))
+    color, depth, confidence = (np.ascontiguousarray(np.rot90(i, -1)) for i in (f.color, f.depth_mm, f.confidence))
+    return pose, k, color, depth, confidence
 
 
 def _record3d_metadata(frames: list[Original], *, per_frame_k: bool) -> dict[str, Any]:

@@ -38,9 +38,18 @@ FUZZ = settings(
 
 Files = dict[str, bytes]
 
+
+class Corrupted(Files):
+    """Files of a capture, shown by their sizes."""
+
+    def __repr__(self) -> str:
+        return ", ".join(f"{name}: {len(data)} bytes" for name, data in self.items())
+
+
 NASTY_JSON: list[Any] = [
     None, True, "", "x", "../../etc/passwd", [], {}, [[]], {"a": {}}, 0, -1, 1, 2, 0.5, 1e-9, -0.0, 1e9, 1e308, -1e308,
-    float("nan"), float("inf"), 2**31, 2**63, 10**400, "1", "nan", "\0", "\ud800", [1] * 1000, ["a"] * 16, [0] * 16, [0] * 9,
+    float("nan"), float("inf"), 2**31, 2**63, 10**400, "1", "nan", "\0", "\ud800", [1] * 1000,
+    ["a"] * 16, [0] * 16, [0] * 9,
 ]  # fmt: skip
 
 NASTY_TEXT = [
@@ -198,9 +207,8 @@ def _mutate_json(draw: Callable[..., Any], data: bytes) -> bytes:
 
 
 def _mutate_bytes(draw: Callable[..., Any], data: bytes, *, text: bool) -> bytes:
-    action = draw(
-        st.sampled_from(["flip", "flip", "cut", "insert", "remove", "repeat", "header", *(["token"] * 6 * text)])
-    )
+    actions = ["flip", "flip", "cut", "insert", "remove", "repeat", "header", *(["token"] * 6 * text)]
+    action = draw(st.sampled_from(actions))
     size = len(data)
     at = draw(st.integers(0, max(size - 1, 0)))
     if action == "flip" and size:
@@ -231,7 +239,7 @@ def _mutate_bytes(draw: Callable[..., Any], data: bytes, *, text: bool) -> bytes
 
 
 @st.composite
-def corrupted(draw: Callable[..., Any], files: Files) -> Files:
+def corrupted(draw: Callable[..., Any], files: Files) -> Corrupted:
     """One to three corruptions of a capture's files."""
     changed = dict(files)
     for _ in range(draw(st.integers(1, 3))):
@@ -257,7 +265,7 @@ def corrupted(draw: Callable[..., Any], files: Files) -> Files:
                 changed[name] = _mutate_bytes(draw, data, text=True)
         else:
             changed[name] = _mutate_bytes(draw, data, text=name.endswith(TEXT))
-    return changed
+    return Corrupted(changed)
 
 
 def _outcome(path: Path, *, color: bool = True) -> str:
@@ -279,14 +287,14 @@ def test_corrupted_files(name: str) -> None:
     outcomes: Counter[str] = Counter()
 
     @FUZZ
-    @given(corrupted(files), st.booleans(), st.none() | st.integers())
-    def run(changed: Files, as_zip: bool, corrupt_zip: int | None) -> None:
+    @given(corrupted(files), st.booleans(), st.integers(0, 5), st.integers(0))
+    def run(changed: Corrupted, as_zip: bool, spare_zip: int, spot: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "scan"
             if as_zip or name in PACKED:
                 data = bytearray(convert.zipped(changed, stored=name in PACKED))
-                if corrupt_zip is not None and data:
-                    data[corrupt_zip % len(data)] ^= 1 + corrupt_zip % 255
+                if not spare_zip:
+                    data[spot % len(data)] ^= 1 + spot % 255
                 path.write_bytes(data)
             else:
                 path.mkdir()
