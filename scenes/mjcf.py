@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SceneError
 from .scene import Body, Camera, CollisionGeom, Material, Scene, Surface, Visual
 
 VISUAL_GROUP = 2
@@ -104,7 +105,7 @@ def to_xml(spec: mujoco.MjSpec) -> str:
     MuJoCo writes six digits, which would move a settled object two metres away by 5 micrometres; poses, sizes and
     masses of bodies and geoms are written in full here, so that the file compiles to the same state as the spec.
     """
-    spec.compile()
+    compiled(spec, spec.modelname)
     root = ElementTree.fromstring(spec.to_xml())
     for element in root.iterfind("worldbody//body"):
         body = spec.body(element.get("name"))
@@ -149,6 +150,24 @@ def _without_visuals(scene: Scene) -> Scene:
     )
     surfaces = tuple(surface.model_copy(update={"material": Material()}) for surface in scene.surfaces)
     return scene.model_copy(update={"objects": objects, "surfaces": surfaces})
+
+
+def compile_scene(scene: Scene, *, visuals: bool = True) -> mujoco.MjModel:
+    """The model of a scene; see `build_spec`.
+
+    Raises:
+        SceneError: MuJoCo refuses it (a broken mesh file, an impossible inertia, ...); the message names the element.
+    """
+    return compiled(build_spec(scene, visuals=visuals), scene.name)
+
+
+def compiled(spec: mujoco.MjSpec, name: str) -> mujoco.MjModel:
+    """Compiles a spec; a refusal becomes a `SceneError` that names the scene."""
+    try:
+        return spec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        reason = " ".join(str(error).split())
+        raise SceneError(f"scene {name!r} cannot be simulated: {reason}; repair it, or scan again") from error
 
 
 def add_camera(body: mujoco.MjsBody, camera: Camera) -> mujoco.MjsCamera:

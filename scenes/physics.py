@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from .mjcf import build_spec
+from .mjcf import compile_scene
 from .scene import Scene
 
 MAX_DRIFT = 0.005
@@ -72,7 +72,7 @@ class PhysicsReport:
 
 def validate_physics(scene: Scene, *, seconds: float = 10.0) -> PhysicsReport:
     """Loads the scene as it is stored and lets gravity act on it for `seconds` of simulated time."""
-    model = build_spec(scene, visuals=False).compile()
+    model = compile_scene(scene, visuals=False)
     data = mujoco.MjData(model)
     names = [item.name for item in scene.objects if item.mobility == "free"]
     start = overlaps_in(scene, model, data)
@@ -88,7 +88,7 @@ def validate_physics(scene: Scene, *, seconds: float = 10.0) -> PhysicsReport:
 
 def overlaps(scene: Scene) -> tuple[Overlap, ...]:
     """Interpenetrations of a scene as it is, deepest first, without those MuJoCo ignores (a door in its frame)."""
-    model = build_spec(scene, visuals=False).compile()
+    model = compile_scene(scene, visuals=False)
     return overlaps_in(scene, model, mujoco.MjData(model))
 
 

@@ -23,7 +23,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from .mjcf import build_spec
+from .mjcf import compile_scene
 from .scene import Scene
 
 Float = NDArray[np.float64]
@@ -57,7 +57,7 @@ class Placement:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.model: mujoco.MjModel = build_spec(scene, visuals=False).compile()
+        self.model: mujoco.MjModel = compile_scene(scene, visuals=False)
         self.data = mujoco.MjData(self.model)
         self.names = [item.name for item in scene.objects] + [s.name for s in scene.surfaces if s.collides]
         self._index = {name: index for index, name in enumerate(self.names)}

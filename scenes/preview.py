@@ -20,7 +20,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from ..errors import MissingDependencyError, SceneError
 from .gl import INSTALL_GL, ensure_gl
-from .mjcf import COLLISION_GROUP, build_spec
+from .mjcf import COLLISION_GROUP, build_spec, compiled
 from .scene import Scene
 
 Float = NDArray[np.float64]
@@ -121,7 +121,7 @@ class Photographer:
         spec.visual.quality.shadowsize = 4096 if shadows else 0
         spec.visual.headlight.ambient = [0.36, 0.36, 0.36]
         spec.visual.headlight.diffuse = [0.26, 0.26, 0.26]
-        self.model: mujoco.MjModel = spec.compile()
+        self.model: mujoco.MjModel = compiled(spec, scene.name)
         self.model.light_castshadow[:] = shadows
         self.data = mujoco.MjData(self.model)
         mujoco.mj_forward(self.model, self.data)

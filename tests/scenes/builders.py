@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from PIL import Image
 from pocketworlds.scenes import Scene, SceneObject, Surface
-from pocketworlds.scenes.scene import Body, CollisionGeom, Estimate, Inertial, Pose, Provenance
+from pocketworlds.scenes.scene import (
+    Body,
+    Camera,
+    CollisionGeom,
+    Estimate,
+    Inertial,
+    Joint,
+    Material,
+    Part,
+    Pose,
+    Provenance,
+    Visual,
+)
 
 Vec = tuple[float, float, float]
 
@@ -79,3 +94,83 @@ def thing(
 
 def scene(*objects: SceneObject, surfaces: tuple[Surface, ...] | None = None) -> Scene:
     return Scene(name="test", surfaces=(floor(),) if surfaces is None else surfaces, objects=objects)
+
+
+SHELL = """
+v -0.05 -0.05 -0.05
+v 0.05 -0.05 -0.05
+v 0.05 -0.05 0.05
+v -0.05 -0.05 0.05
+v 0 0.05 0
+vt 0 0
+vt 1 0
+vt 1 1
+vt 0 1
+vt .5 .5
+f 1/1 2/2 3/3
+f 1/1 3/3 4/4
+f 2/2 1/1 5/5
+f 3/3 2/2 5/5
+f 4/4 3/3 5/5
+f 1/1 4/4 5/5
+"""
+"""An upright square facing -Y, drawn as a pyramid; its texture's top is the square's top."""
+
+HULL = """
+v -0.05 -0.05 -0.05
+v 0.05 -0.05 -0.05
+v 0.05 0.05 -0.05
+v -0.05 0.05 -0.05
+v -0.05 -0.05 0.05
+v 0.05 -0.05 0.05
+v 0.05 0.05 0.05
+v -0.05 0.05 0.05
+f 1 3 2
+f 1 4 3
+f 5 6 7
+f 5 7 8
+f 1 2 6
+f 1 6 5
+f 2 3 7
+f 2 7 6
+f 3 4 8
+f 3 8 7
+f 4 1 5
+f 4 5 8
+"""
+
+
+def textured(folder: Path) -> Scene:
+    """A mesh object with a texture (red above blue, green at the left), a can, a cupboard with a door, a camera.
+
+    Writes the assets into `folder`.
+    """
+    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    (folder / "textures").mkdir(exist_ok=True)
+    (folder / "meshes/hull.obj").write_text(HULL)
+    (folder / "meshes/shell.obj").write_text(SHELL)
+    paint = np.zeros((64, 64, 3), dtype=np.uint8)
+    paint[:32], paint[32:] = [255, 0, 0], [0, 0, 255]
+    paint[:, :8] = [0, 255, 0]
+    Image.fromarray(paint).save(folder / "textures/paint.png")
+    painted = thing("painted", (0.123456789012, 0, 0.05), mass=0.123456789, yaw=0.1)
+    body = painted.body.model_copy(
+        update={
+            "collision": (CollisionGeom(shape="mesh", size=(0.1, 0.1, 0.1), mesh="meshes/hull.obj"),),
+            "visual": Visual(
+                mesh="meshes/shell.obj", material=Material(rgba=(1, 1, 1, 1), texture="textures/paint.png")
+            ),
+        }
+    )
+    cupboard = thing("cupboard", (-1.0, 0, 0.5), size=(0.4, 0.4, 1.0), mobility="fixed")
+    door = thing("leaf", (0, -0.21, 0), size=(0.4, 0.02, 1.0), mass=2.0)
+    joint = Joint(kind="hinge", axis=(0, 0, 1), anchor=(-0.2, 0, 0), range=(0, 1.6))
+    camera = Camera(
+        name="front", pose=Pose(position=(0.12, -0.6, 0.05), quaternion=(math.sqrt(0.5), math.sqrt(0.5), 0, 0))
+    )
+    made = scene(
+        painted.model_copy(update={"body": body}),
+        thing("can", (1.234567890123, 0.3, 0.05), shape="cylinder", yaw=0.7),
+        cupboard.model_copy(update={"parts": (Part(name="door", joint=joint, body=door.body),)}),
+    )
+    return made.model_copy(update={"cameras": (camera,)}).in_folder(folder)
