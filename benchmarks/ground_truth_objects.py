@@ -371,9 +371,24 @@ def _lathed(profile: list[tuple[float, float]], segments: int, texture: Image, s
                 faces.append([a, c, d])
                 uv_faces.append([ta, tc, td])
     solid = Solid(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
-    return solid, Visual(
-        solid.vertices, solid.faces, uv, np.asarray(uv_faces, dtype=np.int32), texture, specular=specular
+    corners, corner_faces = _creased(solid, np.asarray(uv_faces) // (segments + 1), points)
+    return solid, Visual(corners, corner_faces, uv, np.asarray(uv_faces, dtype=np.int32), texture, specular=specular)
+
+
+def _creased(solid: Solid, rows: NDArray[np.intp], profile: Float) -> tuple[Float, Faces]:
+    """The same triangles with rings doubled where the profile bends sharply, so that shading shows the edge.
+
+    `rows` [F, 3] is the profile row of each face corner. Returns vertices and faces.
+    """
+    along = np.diff(profile, axis=0)
+    heading = np.arctan2(along[:, 1], along[:, 0])
+    bend = np.abs((np.diff(heading) + np.pi) % (2 * np.pi) - np.pi)
+    run = np.concatenate([[0], np.cumsum(bend > np.radians(40))])  # smooth stretch each segment belongs to
+    face_run = run[rows.min(axis=1)]
+    keys, faces = np.unique(
+        np.stack([solid.faces.ravel(), np.repeat(face_run, 3)], axis=-1), axis=0, return_inverse=True
     )
+    return solid.vertices[keys[:, 0]], faces.reshape(-1, 3).astype(np.int32)
 
 
 def _rings(rings: list[tuple[float, float]], segments: int) -> Float:

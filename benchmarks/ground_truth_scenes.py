@@ -229,6 +229,7 @@ class _Room:
         world.add_geom(
             name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[3, 3, 0.1], group=_COLLISION_GROUP, friction=[0.5, 0.005, 1e-4]
         )
+        self._add_far_walls(*rng.spawn(1))
         self.height, self.size = 0.0, None if support == "floor" else (rng.uniform(0.95, 1.3), rng.uniform(0.68, 0.85))
         self.middle = (float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.3, 0.3)))
         self.half = (0.36, 0.29)
@@ -244,6 +245,13 @@ class _Room:
             world.add_geom(
                 name="wall", type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=[self.middle[0], y, 1.2], group=_COLLISION_GROUP
             )
+
+    def _add_far_walls(self, rng: np.random.Generator) -> None:
+        """Walls around the room: what a camera sees past the table is not empty."""
+        texture = plaster_texture(rng)
+        for k, (size, x, y) in enumerate([((5.0, 0.02), 0, 2.5), ((5.0, 0.02), 0, -2.5), ((0.02, 5.0), 2.5, 0), ((0.02, 5.0), -2.5, 0)]):
+            visual = box_visual(np.array([*size, 2.4]), np.array([x, y, 1.2]), texture, 1.0)
+            _add_visual(self.spec, self.spec.worldbody, f"far_wall_{k}", visual)
 
     def _add_table(self, rng: np.random.Generator) -> None:
         import mujoco

@@ -10,7 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
 
-_TREMOR_HZ = (0.4, 2.5)
+_STROLL_HZ = (0.02, 0.10)
+"""Band in which distance, height and pace change: once or twice in a scan of half a minute."""
+_AIM_HZ = (0.04, 0.30)
+"""Band in which the aimed-at point wanders."""
+_SWAY_HZ = (0.4, 2.5)
 """Band of the hand's sway while walking slowly (steps come at 1 to 2 Hz); the 8 to 12 Hz tremor is below 0.1 mm."""
 
 
@@ -61,14 +65,12 @@ class Trajectory:
 
     def __init__(self, path: HandheldPath, rng: np.random.Generator) -> None:
         self._path = path
-        period = path.duration
-        slow = (0.5 / period, 2.5 / period)
-        self._azimuth = _Sway(rng, slow, 4)
-        self._distance = _Sway(rng, slow, 3)
-        self._elevation = _Sway(rng, slow, 3)
-        self._aim = [_Sway(rng, (1.0 / period, 0.3), 4) for _ in range(3)]
-        self._shift = [_Sway(rng, _TREMOR_HZ, 8) for _ in range(3)]
-        self._turn = [_Sway(rng, _TREMOR_HZ, 8) for _ in range(3)]
+        self._azimuth = _Sway(rng, _STROLL_HZ, 4)
+        self._distance = _Sway(rng, _STROLL_HZ, 3)
+        self._elevation = _Sway(rng, _STROLL_HZ, 3)
+        self._aim = [_Sway(rng, _AIM_HZ, 4) for _ in range(3)]
+        self._shift = [_Sway(rng, _SWAY_HZ, 8) for _ in range(3)]
+        self._turn = [_Sway(rng, _SWAY_HZ, 8) for _ in range(3)]
 
     def poses(self, times: ArrayLike) -> Float:
         """Camera-to-world, float64 [T, 4, 4], OpenCV camera axes, Z-up world, at `times` in seconds."""

@@ -15,7 +15,7 @@ residual correlation of frames 1, 10, 40    - | 0.67, 0.50, 0.40            stat
 apart, same pixel (about 5 Hz)
 level of the plane, frame to frame          1.1 mm | 2.9 mm (0.2 %)         `scale_wander` 0.2 %
 10-90 % width of an edge, step > 25 %       - | 1 px (90th perc. 3)         `edge_wander_px`, one pixel of mixing
-10-90 % width of an edge, 17 mm step        6 px | -                        `guided_blur_px` 2.4 (6.2 px / 2.56)
+10-90 % width of an edge, 17 mm step        6 px | -                        `guided_blur_px` 2.3 (6 px / 2.56)
 confidence 0 / 1 / 2                        2 / 4 / 93 % | 12 / 12 / 76 %   outcome, not set
 P(confidence < 2) at a step of 5-10, 10-20, (no such step) | 53, 65, 83,    `step_risk`
 20-50, > 50 % of z                          96 %
@@ -101,14 +101,14 @@ class PhoneModel:
     scale_wander: float = 0.002
     white_noise: float = 0.0005
     border_gain: float = 2.5
-    guided_blur_px: float = 2.4
+    guided_blur_px: float = 2.3
     guided_blur_keep: float = 0.03
     edge_wander_px: float = 0.6
-    step_risk: float = 0.065
+    step_risk: float = 0.11
     step_floor: float = 0.025
-    grazing_deg: float = 80.0
+    grazing_deg: float = 82.0
     far: float = 4.2
-    border_px: tuple[float, float, float, float] = (12.0, 6.0, 5.0, 2.0)
+    border_px: tuple[float, float, float, float] = (11.0, 5.0, 4.0, 1.0)
     max_range: float = 5.0
     exposure_time: float = 1 / 61
     exposure_wander: float = 0.2
@@ -139,7 +139,7 @@ class DepthSensor:
         self._gain = 1 + (phone.border_gain - 1) * np.exp(-from_border / 10.0)
         band = np.maximum(0.0, np.asarray(phone.border_px) + 3.0 * rng.standard_normal(4))
         beyond = [band[0] - u, band[1] - v, band[2] - (DEPTH_WIDTH - 1 - u), band[3] - (DEPTH_HEIGHT - 1 - v)]
-        self._border_risk = 1 + np.max(beyond, axis=0) / 6.0
+        self._border_risk = 1 + np.max(beyond, axis=0) / 8.0
         k = phone.camera_matrix(DEPTH_WIDTH, DEPTH_HEIGHT)
         self._rays = np.stack([(u + 0.5 - k[0, 2]) / k[0, 0], (v + 0.5 - k[1, 2]) / k[1, 1], np.ones_like(u)], axis=-1)
         n = phone.supersample
