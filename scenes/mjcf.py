@@ -4,6 +4,8 @@ Layout of the model: every surface is a fixed geom of the world body; every obje
 a free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint`. Collision geoms are
 in group 3 (hidden by default) where there is a visual mesh, visual geoms in group 2 without mass or contacts. Mass and
 inertia are always written explicitly: MuJoCo never infers them from a scanned mesh.
+
+Two things in contact slide on one another at the larger of their two friction coefficients, which is MuJoCo's rule.
 """
 
 from __future__ import annotations
