@@ -27,7 +27,7 @@ JOINT_STEP = 0.1
 
 # The target may lead the measured pose by so much, no more: a blocked arm neither winds up nor presses without bound.
 _POSITION_LEAD = 0.06
-_ROTATION_LEAD = 0.5
+_ROTATION_LEAD = 0.3
 _DAMPING = 0.03
 _POSTURE_GAIN = 0.05
 _LIMIT_MARGIN = 0.01

@@ -33,6 +33,7 @@ _TIP_GAP = 0.0015  # between fingertips and the support [m]
 _PRESHAPE = 0.026  # opening beyond the width while approaching [m]
 _REACH_ERROR = 0.002  # [m], and rad * 10
 _TRIED = 32
+_LIMIT_MARGIN = 0.15  # room [rad] to the joint limits along a path
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class GraspPlanner:
     def _sides(
         self, geoms: Sequence[int], center: Array, axis: Array, across: Array, reach: float
     ) -> tuple[float, float, float] | None:
-        """Where the pads would meet the object along `axis` from `center`: lowest, highest, and the slant of the faces."""
+        """Where the pads would meet the object along `axis` from `center`: lowest, highest, slant of the faces."""
         half = 0.9 * self._world.robot.pad_half_width
         low, high = [], []
         for shift in (0.0, half, -half):
@@ -228,16 +229,20 @@ class GraspPlanner:
             blocker = touched
         return None, f"the open hand cannot get around it without touching {blocker}"
 
-    def reaches(self, points: Array, frames: Array, *, clear: bool = False, opening: float = 0.0) -> NDArray[np.bool_]:
-        """(m,) whether the grip gets to points (m, 3) in frames (m, 3, 3); with `clear` touching nothing there."""
-        found = np.zeros(len(points), dtype=np.bool_)
-        for start in range(0, len(points), 2 * _TRIED):
+    def reaches(self, paths: Array, frames: Array, opening: float) -> NDArray[np.bool_]:
+        """Whether (m,) the arm can follow paths (m, k, 3) in frames (m, 3, 3), touching nothing at the first point."""
+        found = np.ones(len(paths), dtype=np.bool_)
+        low = np.array(self._world.robot.joint_low) + _LIMIT_MARGIN
+        high = np.array(self._world.robot.joint_high) - _LIMIT_MARGIN
+        for start in range(0, len(paths), 2 * _TRIED):
             part = slice(start, start + 2 * _TRIED)
-            home = np.tile(self._world.robot.home, (len(points[part]), 1))
-            joints, distance, angle = self._solver.solve(home, points[part], frames[part])
-            found[part] = distance + angle / 10 < _REACH_ERROR
-            if clear:
-                found[part] &= [self._touched(q, opening) is None for q in joints]
+            joints = np.tile(self._world.robot.home, (len(paths[part]), 1))
+            for k in range(paths.shape[1]):
+                joints, distance, angle = self._solver.solve(joints, paths[part, k], frames[part])
+                within = ((joints > low) & (joints < high)).all(axis=1)
+                found[part] &= (distance + angle / 10 < _REACH_ERROR) & within
+                if k == 0:
+                    found[part] &= [self._touched(q, opening) is None for q in joints]
         return found
 
     def _touched(self, joints: Array, opening: float) -> str | None:

@@ -23,6 +23,8 @@ TALL = 0.04
 """Objects higher than this [m] are pushed with the hand leaning back by `LEAN`, so that only the fingers touch."""
 LEAN = math.radians(45)
 MAX_WIDTH = 0.25
+OPENING = 0.0
+"""Opening [m] of the fingers while pushing: a round thing between open fingers would be pinched and carried along."""
 _MARGIN = 0.015
 
 
@@ -89,7 +91,7 @@ def plan_push(world: World, planner: GraspPlanner, name: str) -> tuple[PushPlan 
         offsets=np.array(offsets),
         height=height,
         lean=LEAN if tall else 0.0,
-        opening=float(np.clip(1.0 * shape.half[1], 0.01, 0.05)),
+        opening=OPENING,
         bottom=float(item.body.pose.position[2] - shape.low),
         outline=shape,
     )
@@ -123,4 +125,4 @@ def _feasible(world: World, planner: GraspPlanner, plan: PushPlan) -> NDArray[np
     z = np.full((len(way), 1), plan.outline.low + plan.height)
     first = np.concatenate([plan.outline.center - way * reach, z], axis=1)
     last = np.concatenate([plan.outline.center + plan.offsets - way * (reach - STANDOFF), z], axis=1)
-    return planner.reaches(first, frames, clear=True, opening=plan.opening) & planner.reaches(last, frames)
+    return planner.reaches(np.stack([first, last], axis=1), frames, plan.opening)
