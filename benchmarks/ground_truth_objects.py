@@ -1,13 +1,14 @@
-"""Household objects with exactly known shape: closed solids, procedural textures, real-world masses, convex collision parts.
+"""Household objects with exactly known shape: closed solids, procedural textures, real masses, convex collision parts.
 
-Each maker draws one object of its category. Object frame: Z up in the resting pose, base at z = 0, and +X the object's own
-heading (the mug's handle, the head of a hammer), which is what its yaw is measured by.
+Each maker draws one object of its category. Object frame: Z up in the resting pose, base at z = 0, and +X the object's
+own heading (the mug's handle, the head of a hammer), which is what its yaw is measured by.
 
-Sizes and masses are ordinary products: a 330 ml drink can is 66 x 115 mm and 350 to 370 g full; a 400 g food can 74 x 110 mm and
-460 g; a 0.5 l water bottle 65 x 200 to 230 mm and 520 g; a mug 80 to 90 x 90 to 100 mm and 300 to 400 g (stoneware, 2300 kg/m^3);
-a cereal bowl 130 to 170 mm (same ware); packed food boxes 250 to 600 kg/m^3 gross (cereal 150, sugar 850 at the ends); books
-700 to 900 kg/m^3 (coated paper is heavier); steel 7850, beech 700 and handle plastics 1100 kg/m^3 (Engineering ToolBox, material
-densities). Sliding friction 0.3 to 0.6 covers cardboard, glaze, painted metal and wood against a table (same source).
+Sizes and masses are those of ordinary products: a 330 ml drink can is 66 x 115 mm and 350 to 370 g full; a 400 g food
+can 74 x 110 mm and 460 g; a 0.5 l bottle 65 x 200 to 230 mm and 520 g; a mug 80 to 90 x 90 to 100 mm and 300 to 400 g;
+a cereal bowl 130 to 170 mm (both stoneware, 2200 to 2400 kg/m^3); packed food boxes 250 to 600 kg/m^3 gross (between
+cereal at 150 and sugar at 850); books 700 to 900 kg/m^3 (coated paper is the heavier); steel 7850, beech 700 and handle
+plastics 1100 kg/m^3 (Engineering ToolBox, densities of materials). Sliding friction 0.3 to 0.6 covers cardboard, glaze,
+painted metal and wood on a table (same source, friction coefficients).
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .ground_truth_textures import Image, ceramic_texture, colour, label_texture, package_texture
+
 Float = NDArray[np.float64]
 Faces = NDArray[np.int32]
-Image = NDArray[np.uint8]
 
 YawSymmetry = Literal["none", "180", "90", "any"]
 
@@ -150,7 +152,11 @@ def make_can(rng: np.random.Generator) -> Blueprint:
 def make_bottle(rng: np.random.Generator) -> Blueprint:
     """A filled, opaque bottle with a shoulder and a neck, upright."""
     radius, height = rng.uniform(0.029, 0.040), rng.uniform(0.17, 0.24)
-    neck, shoulder, top = radius * rng.uniform(0.36, 0.5), height * rng.uniform(0.55, 0.68), height * rng.uniform(0.76, 0.84)
+    neck, shoulder, top = (
+        radius * rng.uniform(0.36, 0.5),
+        height * rng.uniform(0.55, 0.68),
+        height * rng.uniform(0.76, 0.84),
+    )
     bulge = 0.35 * neck + 0.65 * radius, shoulder + 0.55 * (top - shoulder)
     profile = [(0.0, 0.0), (radius, 0.0), (radius, shoulder), bulge, (neck, top), (neck, height), (0.0, height)]
     solid, visual = _lathed(profile, 24, label_texture(rng), specular=0.3)
@@ -170,7 +176,10 @@ def make_bowl(rng: np.random.Generator) -> Blueprint:
     foot = rim * rng.uniform(0.45, 0.6)
     angles = np.linspace(0, np.pi / 2, 5)  # a quarter ellipse from the foot to the rim
     outer = [(foot + (rim - foot) * np.sin(a), height * (1 - np.cos(a))) for a in angles]
-    inner = [(max(foot * 0.9 + (rim - wall - foot * 0.9) * np.sin(a), 0.0), wall + (height - wall) * (1 - np.cos(a))) for a in angles]
+    inner = [
+        (max(foot * 0.9 + (rim - wall - foot * 0.9) * np.sin(a), 0.0), wall + (height - wall) * (1 - np.cos(a)))
+        for a in angles
+    ]
     profile = [(0.0, 0.0), *outer, *inner[::-1], (0.0, wall)]
     solid, visual = _lathed(profile, 24, ceramic_texture(rng), specular=0.3)
     walls = [_ring_wedges(outer[i], outer[i + 1], inner[i], inner[i + 1], 12) for i in range(4)]
@@ -195,8 +204,12 @@ def make_mug(rng: np.random.Generator) -> Blueprint:
     )
     handle = _tube(path, thick, 8)
     solid = _union([cup, handle])
-    colour = tuple(float(c) for c in cup_visual.texture.reshape(-1, 3).mean(axis=0) / 255) if cup_visual.texture is not None else (0.5, 0.5, 0.5)
-    handle_visual = Visual(handle.vertices, handle.faces, rgb=(colour[0], colour[1], colour[2]), specular=0.4)
+    glaze = (
+        tuple(float(c) for c in cup_visual.texture.reshape(-1, 3).mean(axis=0) / 255)
+        if cup_visual.texture is not None
+        else (0.5, 0.5, 0.5)
+    )
+    handle_visual = Visual(handle.vertices, handle.faces, rgb=(glaze[0], glaze[1], glaze[2]), specular=0.4)
     wedges = _ring_wedges((radius, bottom), (radius, height), (inside, bottom), (inside, height), 16)
     capsules = tuple(_capsule(path[i], path[i + 2], thick) for i in range(0, 8, 2))
     parts = (Part("cylinder", (radius, bottom / 2), (0, 0, bottom / 2)), *wedges, *capsules)
@@ -222,8 +235,17 @@ def make_hammer(rng: np.random.Generator) -> Blueprint:
         Visual(grip.vertices, grip.faces, rgb=(0.62 * wood, 0.42 * wood, 0.22 * wood), flat=True),
         Visual(block.vertices, block.faces, rgb=(steel, steel, steel * 1.05), specular=0.5, flat=True),
     )
-    return Blueprint("tool", solid, visuals, parts, mass, float(rng.uniform(0.35, 0.55)), "none",
-        stackable=False, materials=((grip, 700.0), (block, 7850.0 - 700.0)))
+    return Blueprint(
+        "tool",
+        solid,
+        visuals,
+        parts,
+        mass,
+        float(rng.uniform(0.35, 0.55)),
+        "none",
+        stackable=False,
+        materials=((grip, 700.0), (block, 7850.0 - 700.0)),
+    )
 
 
 def make_screwdriver(rng: np.random.Generator) -> Blueprint:
@@ -236,24 +258,35 @@ def make_screwdriver(rng: np.random.Generator) -> Blueprint:
     handle, rod = Solid(handle.vertices + lift, handle.faces), Solid(rod.vertices + lift, rod.faces)
     parts = (Part("hull", points=handle.vertices), Part("hull", points=rod.vertices))
     mass = float(handle.mesh().volume * 1100 + rod.mesh().volume * 7850)
-    hue = _colour(rng)
+    hue = colour(rng)
     visuals = (
         Visual(handle.vertices, handle.faces, rgb=hue, specular=0.3, flat=True),
         Visual(rod.vertices, rod.faces, rgb=(0.6, 0.6, 0.62), specular=0.6, flat=True),
     )
     solid = _union([handle, rod])
-    return Blueprint("tool", solid, visuals, parts, mass, float(rng.uniform(0.35, 0.55)), "none",
-        stackable=False, materials=((handle, 1100.0), (rod, 7850.0)))
+    return Blueprint(
+        "tool",
+        solid,
+        visuals,
+        parts,
+        mass,
+        float(rng.uniform(0.35, 0.55)),
+        "none",
+        stackable=False,
+        materials=((handle, 1100.0), (rod, 7850.0)),
+    )
 
 
 def make_wrench(rng: np.random.Generator) -> Blueprint:
     """A flat double-ended spanner: a bar along X with a ring at one end and an open jaw at the other."""
-    from manifold3d import CrossSection
+    from manifold3d import CrossSection  # type: ignore[import-not-found]
 
     length, thick, ring = rng.uniform(0.15, 0.22), rng.uniform(0.008, 0.012), rng.uniform(0.016, 0.021)
     bar = rng.uniform(0.011, 0.015)
     outline = CrossSection.square((length, bar), True)
-    outline += CrossSection.circle(ring, 24).translate((-length / 2, 0)) + CrossSection.circle(ring, 24).translate((length / 2, 0))
+    outline += CrossSection.circle(ring, 24).translate((-length / 2, 0)) + CrossSection.circle(ring, 24).translate(
+        (length / 2, 0)
+    )
     outline -= CrossSection.circle(ring * 0.58, 12).translate((-length / 2, 0))
     outline -= CrossSection.square((2 * ring, ring), True).translate((length / 2 + ring * 0.9, 0))
     mesh = outline.extrude(thick).to_mesh()
@@ -266,7 +299,8 @@ def make_wrench(rng: np.random.Generator) -> Blueprint:
     circle = ring * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
     behind = circle[circle[:, 0] <= -0.1 * ring]
     lobes = [circle[s * circle[:, 1] >= 0.5 * ring] for s in (-1.0, 1.0)]
-    jaw = [Part("hull", points=_slab(piece + [length / 2 + shift[0], 0], thick)) for piece in (behind, *lobes)]
+    end_of_bar = np.array([length / 2 + shift[0], 0])
+    jaw = [Part("hull", points=_slab(piece + end_of_bar, thick)) for piece in (behind, *lobes)]
     eye = _ring_wedges((ring, 0.0), (ring, thick), (ring * 0.58, 0.0), (ring * 0.58, thick), 12)
     start, end = -length / 2 + 0.8 * ring, length / 2 - 0.1 * ring
     parts = (
@@ -314,7 +348,9 @@ def box_visual(size: Float, centre: Float, texture: Image, tile: float | None = 
             flat = points[:, [a, b]] / size[[a, b]] + 0.5
             uv.append(np.stack([(flat[:, 0] + axis) / 3, flat[:, 1]], axis=-1))
         uv_faces.append([3 * number, 3 * number + 1, 3 * number + 2])
-    return Visual(solid.vertices, solid.faces, np.concatenate(uv), np.array(uv_faces, dtype=np.int32), texture, flat=True)
+    return Visual(
+        solid.vertices, solid.faces, np.concatenate(uv), np.array(uv_faces, dtype=np.int32), texture, flat=True
+    )
 
 
 def _cuboid(category: str, size: Float, mass: float, rng: np.random.Generator, texture: Image) -> Blueprint:
@@ -393,7 +429,9 @@ def _creased(solid: Solid, rows: NDArray[np.intp], profile: Float) -> tuple[Floa
 
 def _rings(rings: list[tuple[float, float]], segments: int) -> Float:
     turn = 2 * np.pi * np.arange(segments) / segments
-    return np.concatenate([np.stack([r * np.cos(turn), r * np.sin(turn), np.full(segments, z)], axis=-1) for r, z in rings])
+    return np.concatenate(
+        [np.stack([r * np.cos(turn), r * np.sin(turn), np.full(segments, z)], axis=-1) for r, z in rings]
+    )
 
 
 def _ring_wedges(
@@ -408,8 +446,7 @@ def _ring_wedges(
     for k in range(sectors):
         turn = 2 * np.pi * (k + np.array([0.0, 0.5, 1.0])) / sectors
         points = [
-            np.stack([r * np.cos(turn), r * np.sin(turn), np.full(3, z)], axis=-1)
-            for r, z in (outer_low, outer_high)
+            np.stack([r * np.cos(turn), r * np.sin(turn), np.full(3, z)], axis=-1) for r, z in (outer_low, outer_high)
         ]
         ends = turn[[0, 2]]
         points += [
@@ -426,7 +463,9 @@ def _tube(path: Float, radius: float, sides: int) -> Solid:
     across = np.array([0.0, 1.0, 0.0])
     turn = 2 * np.pi * np.arange(sides) / sides
     vertices = [
-        p + radius * (np.cos(a) * across + np.sin(a) * np.cross(t, across)) for p, t in zip(path, tangent, strict=True) for a in turn
+        p + radius * (np.cos(a) * across + np.sin(a) * np.cross(t, across))
+        for p, t in zip(path, tangent, strict=True)
+        for a in turn
     ]
     faces = []
     for i in range(len(path) - 1):
@@ -450,7 +489,7 @@ def _lying_prism(radius: float, start: float, end: float, sides: int) -> Solid:
 
     turn = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     ring = radius * np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], axis=-1)
-    hull = trimesh.convex.convex_hull(np.concatenate([ring + [start, 0, 0], ring + [end, 0, 0]]))
+    hull = trimesh.convex.convex_hull(np.concatenate([ring + np.array([start, 0, 0]), ring + np.array([end, 0, 0])]))
     return Solid(np.asarray(hull.vertices), np.asarray(hull.faces, dtype=np.int32))
 
 
@@ -477,108 +516,10 @@ def _capsule(a: Float, b: Float, radius: float) -> Part:
 
 def _union(solids: list[Solid]) -> Solid:
     """Exact boolean union (manifold3d)."""
-    from manifold3d import Manifold, Mesh
+    from manifold3d import Manifold, Mesh  # type: ignore[import-not-found]
 
     whole = Manifold()
     for solid in solids:
         whole += Manifold(Mesh(np.asarray(solid.vertices, dtype=np.float32), np.asarray(solid.faces, dtype=np.uint32)))
     mesh = whole.to_mesh()
     return Solid(np.asarray(mesh.vert_properties[:, :3], dtype=np.float64), np.asarray(mesh.tri_verts, dtype=np.int32))
-
-
-# Textures: uint8 [H, W, 3], all procedural -----------------------------------------------------------------------------
-
-
-def noise(rng: np.random.Generator, height: int, width: int, scale: tuple[float, float], octaves: int = 4) -> Float:
-    """Tileable fractal noise in [0, 1], float64 [height, width]; `scale` is the coarsest feature in pixels (y, x)."""
-    from scipy import ndimage
-
-    total = np.zeros((height, width))
-    for k in range(octaves):
-        sigma = [max(s / 2**k / 2, 0.4) for s in scale]
-        layer = ndimage.gaussian_filter(rng.standard_normal((height, width)), sigma, mode="wrap")
-        total += layer / layer.std() / 1.6**k
-    low, high = np.percentile(total, [1, 99])
-    return np.asarray(np.clip((total - low) / (high - low), 0, 1))
-
-
-def wood_texture(rng: np.random.Generator) -> Image:
-    """Wood with long grain and growth rings, 512 x 512."""
-    grain = noise(rng, 512, 512, (6, 160), 4)
-    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (np.linspace(0, 7, 512)[:, None] + 2.0 * noise(rng, 512, 512, (90, 400), 2)))
-    light = np.array([rng.uniform(150, 215), rng.uniform(105, 150), rng.uniform(60, 95)]) * rng.uniform(0.55, 1.0)
-    blend = 0.6 * grain + 0.4 * rings
-    return _to_image(light * (0.62 + 0.45 * blend[..., None]))
-
-
-def stone_texture(rng: np.random.Generator) -> Image:
-    """Marble veins on a light or dark ground with fine speckle, 512 x 512."""
-    veins = np.abs(noise(rng, 512, 512, (90, 90), 5) - 0.5) * 2
-    base = rng.uniform(90, 225) * np.array([1.0, rng.uniform(0.95, 1.0), rng.uniform(0.88, 1.0)])
-    speckle = rng.standard_normal((512, 512, 1)) * 7
-    return _to_image(base * (0.7 + 0.3 * np.sqrt(veins))[..., None] + speckle)
-
-
-def plaster_texture(rng: np.random.Generator) -> Image:
-    """A painted wall, 256 x 256."""
-    tone = rng.uniform(170, 230) * np.array([1.0, rng.uniform(0.95, 1.0), rng.uniform(0.88, 1.0)])
-    return _to_image(tone * (0.93 + 0.1 * noise(rng, 256, 256, (60, 60), 5))[..., None])
-
-
-def package_texture(rng: np.random.Generator) -> Image:
-    """Three sides of a package: ground colour, a band, blocks that stand for print, or stripes or speckle, 128 x 384."""
-    ground, ink = 255 * np.array(_colour(rng)), 255 * np.array(_colour(rng))
-    image = np.tile(ground, (128, 384, 1))
-    style = rng.integers(4)
-    for side in range(3):
-        panel = image[:, 128 * side : 128 * side + 128]
-        if style == 0:  # print
-            top = int(rng.integers(10, 50))
-            panel[top : top + int(rng.integers(20, 45))] = ink
-            for _ in range(int(rng.integers(4, 9))):
-                y, x = rng.integers(8, 115, 2)
-                panel[y : y + 5, x : x + int(rng.integers(10, 60))] = 255 * np.array(_colour(rng))
-        elif style == 1:  # stripes
-            period = int(rng.integers(12, 30))
-            panel[:, (np.arange(128) // (period // 2)) % 2 == 0] = ink
-        elif style == 2:  # speckle
-            panel[noise(rng, 128, 128, (10, 10), 2) > 0.7] = ink
-        # style 3: plain
-    return _to_image(image * (0.96 + 0.08 * noise(rng, 128, 384, (20, 20), 3))[..., None])
-
-
-def label_texture(rng: np.random.Generator) -> Image:
-    """What is wrapped around a can or bottle, 128 (along the profile) x 256 (around)."""
-    ground, band, ink = (255 * np.array(_colour(rng)) for _ in range(3))
-    image = np.tile(ground, (128, 256, 1))
-    low = int(rng.integers(30, 55))
-    if rng.random() < 0.8:
-        image[low : low + int(rng.integers(25, 50))] = band
-        for _ in range(int(rng.integers(4, 10))):
-            y, x = int(rng.integers(low, low + 30)), int(rng.integers(0, 220))
-            image[y : y + int(rng.integers(3, 12)), x : x + int(rng.integers(8, 36))] = ink
-    return _to_image(image * (0.97 + 0.06 * noise(rng, 128, 256, (12, 12), 2))[..., None])
-
-
-def ceramic_texture(rng: np.random.Generator) -> Image:
-    """Glaze: plain, with a painted ring, or speckled, 128 x 128."""
-    pale = rng.random() < 0.6
-    ground = rng.uniform(190, 240) * np.array([1, 0.98, 0.94]) if pale else 255 * np.array(_colour(rng))
-    image = np.tile(ground, (128, 128, 1))
-    style = rng.integers(3)
-    if style == 1:
-        start = int(rng.integers(30, 55))
-        image[start : start + int(rng.integers(4, 14))] = 255 * np.array(_colour(rng))
-    elif style == 2:
-        image[noise(rng, 128, 128, (4, 4), 2) > 0.85] *= 0.6
-    return _to_image(image * (0.97 + 0.06 * noise(rng, 128, 128, (16, 16), 2))[..., None])
-
-
-def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
-    import colorsys
-
-    return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.15, 0.85), rng.uniform(0.3, 0.95))
-
-
-def _to_image(values: Float) -> Image:
-    return np.asarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))

@@ -3,11 +3,12 @@
     rng = np.random.default_rng(0)
     scan_scene(model, data, Path("capture"), rng=rng, path=HandheldPath(look_at=(0, 0, 0.75)))
 
-Because the scene is known exactly, so is the truth: `truth=` writes it beside the capture. Layout of the folder (Stray Scanner,
-github.com/strayrobots/scanner, docs/format.md): `rgb.mp4`, `depth/%06d.png` (uint16 millimetres, 256x192),
-`confidence/%06d.png` (0, 1, 2), `camera_matrix.csv` (at the resolution of the video), `odometry.csv` (camera-to-world, OpenCV
-camera axes, ARKit's +Y-up world that starts at the first pose) and `imu.csv`. Unlike the app, which records 60 frames a second,
-every frame kept here is one of a slow walk; the video has exactly one picture for each depth map.
+Because the scene is known exactly, so is the truth: `truth=` writes it beside the capture. Layout of the folder (Stray
+Scanner, github.com/strayrobots/scanner, docs/format.md): `rgb.mp4`, `depth/%06d.png` (uint16 millimetres, 256x192),
+`confidence/%06d.png` (0, 1, 2), `camera_matrix.csv` (at the resolution of the video; the principal point is measured
+from the image's corner, as ARKit does: the centre of pixel u lies at u + 0.5), `odometry.csv` (camera-to-world, OpenCV
+camera axes, ARKit's +Y-up world that starts at the first pose) and `imu.csv`. Unlike the app, which records 60 frames a
+second, this keeps about four a second of a slow walk; the video has exactly one picture for each depth map.
 
 Not simulated: rolling shutter, lens distortion (ARKit's pictures are close to pinhole), relocalisation jumps, glass.
 """
@@ -139,7 +140,7 @@ class PhoneRenderer:
         self._phone = phone
         self._model = copy.copy(model)
         visual = self._model.vis
-        # A depth buffer resolves 5 m best with a near plane no closer than a phone ever gets; extent 1 makes them metres.
+        # A depth buffer resolves best with a near plane no closer than a phone ever gets; extent 1 makes them metres.
         self._model.stat.extent = 1.0
         visual.map.znear, visual.map.zfar = 0.04, 50.0
         visual.global_.offwidth = max(phone.width, DEPTH_WIDTH * phone.supersample)
@@ -289,8 +290,8 @@ def _write_odometry(file: Path, times: Float, poses: Float) -> None:
 def _write_imu(file: Path, walk: Trajectory, duration: float, rng: np.random.Generator) -> None:
     """CoreMotion's view: user acceleration plus gravity (m/s^2) and angular rate (rad/s) in the device's axes.
 
-    Device axes (Apple, CMDeviceMotion): +X right and +Y up on the upright screen, +Z out of it. The sensor's landscape +X
-    points along device -Y, its +Y (down) along device -X, its +Z (into the scene) along device -Z. Noise densities are those
+    Device axes (Apple, CMDeviceMotion): +X right and +Y up on the upright screen, +Z out of it. The sensor's landscape
+    +X points along device -Y, its +Y (down) along device -X, its +Z (into the scene) along device -Z. The noise is that
     of phone-grade MEMS (about 0.01 m/s^2 and 0.002 rad/s rms at 100 Hz).
     """
     dt = 1 / IMU_HZ
@@ -311,7 +312,7 @@ def _write_imu(file: Path, walk: Trajectory, duration: float, rng: np.random.Gen
 
 
 class _Video:
-    """One HEVC (else H.264) picture per call; without B-frames, whose edit lists make readers lose the first picture."""
+    """One HEVC (else H.264) picture a call; no B-frames, whose edit lists make readers lose the first picture."""
 
     def __init__(self, file: Path, width: int, height: int, rate: Fraction) -> None:
         import av
@@ -321,7 +322,10 @@ class _Video:
         self._stream = self._open_stream(width, height, rate)
 
     def _open_stream(self, width: int, height: int, rate: Fraction) -> Any:
-        for codec, private in (("libx265", {"x265-params": "bframes=0:log-level=error", "tag": "hvc1"}), ("libx264", {})):
+        for codec, private in (
+            ("libx265", {"x265-params": "bframes=0:log-level=error", "tag": "hvc1"}),
+            ("libx264", {}),
+        ):
             if codec in self._av.codecs_available:
                 options = {"preset": "ultrafast", "crf": "20", **private}
                 stream: Any = self._container.add_stream(codec, rate=rate, options=options)

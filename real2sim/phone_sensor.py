@@ -1,33 +1,33 @@
 """The phone's sensors: what ARKit's depth map, confidence map and picture show of an ideal rendering.
 
-Measured on two real walk-arounds of an iPhone with LiDAR (3D Scanner App, 256x192 depth in whole millimetres): a table top
-seen from 0.52 m (92 frames) and a chair on concrete seen from 1.7 m (70 frames). "Rel." is relative to the depth z.
+The constants come from two real walk-arounds of an iPhone with LiDAR, recorded with 3D Scanner App (256x192 depth in
+whole millimetres): blocks and a board of 17 to 20 mm lying on a floor seen from 0.52 m (92 frames), and a chair on
+concrete seen from 1.7 m (70 frames). The same analysis of this model, in two scenes built alike, gives the last column
+("rel." is relative to the depth z; low confidence means below 2):
 
-==========================================  ==============================  ==============================================
-quantity                                    measured (table top | chair)    constant
-==========================================  ==============================  ==============================================
-residual to a plane, one frame              0.42 % (floor), 0.17 % (a       `static_bias` 0.22 %, `drifting_bias` 0.20 %
-                                            20 x 30 cm board) | 0.31 %
-pixel noise, after removing 1 mm rounding   0.06 % | 0.04 %                 `white_noise` 0.05 %
-residual correlation over 8, 16, 32 px      0.43, 0.23, 0 (board) |         `bias_px` (28, 8)
-                                            0.65, 0.42, 0.18
-residual correlation of frames 1, 10, 40    - | 0.67, 0.50, 0.40            static : drifting variance, `drift_memory`
-apart, same pixel (about 5 Hz)
-level of the plane, frame to frame          1.1 mm | 2.9 mm (0.2 %)         `scale_wander` 0.2 %
-10-90 % width of an edge, step > 25 %       - | 1 px (90th perc. 3)         `edge_wander_px`, one pixel of mixing
-10-90 % width of an edge, 17 mm step        6 px | -                        `guided_blur_px` 2.3 (6 px / 2.56)
-confidence 0 / 1 / 2                        2 / 4 / 93 % | 12 / 12 / 76 %   outcome, not set
-P(confidence < 2) at a step of 5-10, 10-20, (no such step) | 53, 65, 83,    `step_risk`
-20-50, > 50 % of z                          96 %
-P(confidence < 2), incidence 60-70, 70-80   0 | 2, 12 %                     `grazing_deg`
-P(confidence < 2) at 3-4 m                  - | 15 %                        `far`
-P(confidence < 2) at 0, 4, 8, 12, 16 px     48, 33, 20, 10, 4 % |           `border_px`
-from the image border                       80, 60, 52, 42, 31 %
-pixels without depth                        none | none                     only beyond `max_range`
-==========================================  ==============================  ==============================================
+    quantity                                              real: blocks | chair          simulated: blocks | chair
+    residual to a plane, floor, rel. (rms)                0.42 % | 0.31 %               0.38 % | 0.32 %
+    ... of it fixed to the image                          - | 0.26 %                    - | 0.25 %
+    residual to a plane, board of 20 x 30 cm (rms)        0.9 mm | -                    1.1 mm | -
+    ... its correlation 1, 4, 8, 16 px apart              0.82, 0.62, 0.43, 0.23 | -    0.85, 0.78, 0.60, 0.18 | -
+    ... pixel noise, rounding to 1 mm included            0.44 mm | -                   0.40 mm | -
+    correlation of the floor's residual, 1, 10, 40        - | 0.67, 0.50, 0.40          - | 0.74, 0.47, 0.46
+        frames apart (about 5 frames a second)
+    level of the floor from frame to frame                1.1 mm | 2.9 mm               1.3 mm | 2.1 mm
+    median height of the 17 to 20 mm board, one frame     12 mm | -                     12 mm | - (18 mm in truth)
+    10-90 % width of an edge of 17 mm                     6 to 7 px | -                 6 to 8 px | -
+    10-90 % width of an edge over 25 % of z,              - | 1, 1, 3 px                - | 1, 2, 3 px
+        median, 75th, 90th percentile
+    confidence 0 / 1 / 2, %                               2 / 4 / 93 | 12 / 12 / 76     1 / 7 / 92 | 6 / 16 / 78
+    P(low confidence) where z steps by 2-3, 3-5, 5-10,    0 | 28, 34, 53, 65, 83,       0 | 27, 51, 67, 73, 79,
+        10-20, 20-50, > 50 % of z within 3x3 pixels           96 %                          90 %
+    P(low confidence) at 3 to 4 m                         - | 15 %                      - | 14 %
+    P(low confidence) 0, 4, 8, 16 px from the border      48, 33, 20, 4 % |             72, 43, 18, 1 % |
+                                                          80, 60, 52, 31 %              75, 51, 34, 24 %
+    pixels without depth                                  none | none                   none within `max_range`
 
-So ARKit's map has no holes: where the laser got no good answer the network fills in, and the confidence map says so. Edges of
-large steps are sharp but in a slightly wrong place; small steps are smeared over half a dozen pixels.
+So ARKit's map has no holes: where the laser got no good answer the network fills in, and the confidence map says so.
+Edges of large steps are sharp but in a slightly wrong place; small steps are smeared over half a dozen pixels.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class PhoneModel:
         drift: standard deviation of ARKit's position drift at the end of a scan, metres. A study of iPad LiDAR finds
             below 1 mm at rest and about 1 cm while moving; 5 mm over a 3 m orbit lies between.
         yaw_drift_deg: standard deviation of ARKit's yaw drift at the end of a scan.
-        tilt_deg: standard deviation of the constant gravity error about each horizontal axis; floors fused from the real
-            captures lean 0.1 to 0.5 degrees.
+        tilt_deg: standard deviation of the constant gravity error about each horizontal axis; floors fused from the
+            real captures lean 0.1 to 0.5 degrees.
         jitter: standard deviation of frame-to-frame position noise, metres.
         jitter_deg: standard deviation of frame-to-frame rotation noise, degrees.
     """
@@ -215,7 +215,9 @@ class DepthSensor:
         length = np.linalg.norm(normal, axis=-1) * np.linalg.norm(points, axis=-1)
         cosine = np.abs(np.sum(normal * points, axis=-1)) / np.maximum(length, 1e-12)
         near_step = ndimage.maximum_filter(_second_difference(clean, 0) + _second_difference(clean, 1), 3) > 0.01
-        return np.where(near_step, 0.0, np.degrees(np.arccos(np.clip(cosine, 0, 1))))  # normals across a step mean nothing
+        return np.where(
+            near_step, 0.0, np.degrees(np.arccos(np.clip(cosine, 0, 1)))
+        )  # normals across a step mean nothing
 
     def _field(self, sigma: float) -> Float:
         """A smooth random field, unit variance, float64 [192, 256], correlated over `sigma` pixels."""
@@ -241,7 +243,9 @@ class ColorSensor:
         self._phase = rng.uniform(0, 2 * np.pi, 3)
         self._exposure: float | None = None
         # One tile of noise, cropped at random: fresh noise for every pixel costs more than the rendering.
-        self._noise = (phone.pixel_noise * rng.standard_normal((phone.height + 64, phone.width + 64, 3))).astype(np.float32)
+        self._noise = (phone.pixel_noise * rng.standard_normal((phone.height + 64, phone.width + 64, 3))).astype(
+            np.float32
+        )
 
     def read(self, rendered: Image, time: float, blur: Float) -> Image:
         """One picture.
