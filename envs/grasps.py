@@ -33,6 +33,7 @@ _TIP_GAP = 0.0015  # between fingertips and the support [m]
 _PRESHAPE = 0.026  # opening beyond the width while approaching [m]
 _REACH_ERROR = 0.002  # [m], and rad * 10
 _TRIED = 32
+_SLANT = 0.25  # steepest face gripped, as a slope
 _LIMIT_MARGIN = 0.15  # room [rad] to the joint limits along a path
 
 
@@ -113,7 +114,7 @@ class GraspPlanner:
                     low, high, slant = sides
                     width = high - low
                     narrowest = min(narrowest, width)
-                    if _MIN_WIDTH <= width <= limit and slant < 0.5:
+                    if _MIN_WIDTH <= width <= limit and slant < _SLANT:
                         point = center + axis * (low + high) / 2
                         found.append(_Candidate(point, axis, width, self._score(point, com, width, limit, slant)))
                 if narrowest > 0.05:

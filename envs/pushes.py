@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 
 DISTANCES = (0.10, 0.13, 0.16, 0.19)
 """Lengths of pushes that are tried [m]."""
-DIRECTIONS = 24
+SLANTS = tuple(math.radians(a) for a in (0, 12, -12))
+"""Directions of pushes, from the normals of the object's four sides [rad]: a push at a corner turns it instead."""
 STANDOFF = 0.03
 """Distance [m] behind the object at which the fingers come down."""
 TALL = 0.04
@@ -66,7 +67,7 @@ def plan_push(world: World, planner: GraspPlanner, name: str) -> tuple[PushPlan 
     others = [o for o in others if o.low < shape.high + 0.3]
     near, far = world.robot.reach
     offsets = []
-    for angle in np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS:
+    for angle in (shape.yaw + side * np.pi / 2 + slant for side in range(4) for slant in SLANTS):
         way = np.array([math.cos(angle), math.sin(angle)])
         for length in DISTANCES:
             run = shape.center + np.linspace(0, length, 8)[:, None] * way
