@@ -26,8 +26,11 @@ def exr_depth(data: bytes, where: str) -> NDArray[Any]:
     try:
         with av.open(io.BytesIO(data), mode="r", format="exr_pipe") as container:
             stream = container.streams.video[0]
-            if stream.codec_context.width * stream.codec_context.height > MAX_DEPTH_PIXELS:
-                raise CaptureError(f"{where}: too many pixels for depth")
+            if (
+                stream.codec_context is None
+                or stream.codec_context.width * stream.codec_context.height > MAX_DEPTH_PIXELS
+            ):
+                raise CaptureError(f"{where}: not an image, or too many pixels for depth")
             frame = next(container.decode(stream), None)
             if frame is None or frame.width * frame.height > MAX_DEPTH_PIXELS:
                 raise CaptureError(f"{where}: no picture in the EXR file")

@@ -27,11 +27,12 @@ from .parse import as_count, as_list, as_object
 
 TRIMESH_ERRORS: tuple[type[Exception], ...] = (
     *DECODER_ERRORS,
-    KeyError,
-    IndexError,
+    LookupError,
     TypeError,
     AttributeError,
     AssertionError,
+    ArithmeticError,
+    NameError,
 )
 """trimesh checks little of what it reads and has no exception of its own."""
 

@@ -49,7 +49,8 @@ def read_obj(source: Source, name: str) -> CaptureMesh:
     points = _floats(vertices, (3, 6, 4, 7), f"{where}: vertices")
     uvs = _floats(coordinates, (2, 3), f"{where}: texture coordinates")[:, :2] if coordinates else None
     textures = _textures(source, name, libraries)
-    position = points[:, :3] @ Z_UP_FROM_Y_UP[:3, :3].T
+    with np.errstate(over="ignore", invalid="ignore"):  # `join` refuses what is not finite
+        position = points[:, :3] @ Z_UP_FROM_Y_UP[:3, :3].T
     colors = _colors(points)
     parts = []
     for material, lines in groups.items():

@@ -87,6 +87,8 @@ def read(source: Source, name: str) -> Capture:
 
 def _open(source: Source, name: str) -> Any:
     photo = pillow_heif.open_heif(io.BytesIO(source.read(name)), convert_hdr_to_8bit=True)
+    if not len(photo):
+        raise CaptureError(f"{source.where(name)}: no picture in the file; copy it off the phone again")
     if not 0 < photo.size[0] * photo.size[1] <= MAX_PIXELS:
         raise CaptureError(f"{source.where(name)}: {photo.size[0]} x {photo.size[1]} pixels are too many")
     return photo

@@ -112,6 +112,8 @@ class Video:
         if not self._container.streams.video:
             raise CaptureError(f"{self.where}: has no video stream")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise CaptureError(f"{self.where}: its codec is not known")
         self._stream.thread_type = "AUTO"
 
     def _seek(self, time: int) -> None:

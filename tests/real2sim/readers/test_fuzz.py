@@ -7,6 +7,7 @@ ones; any other number draws new ones).
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import tempfile
 from collections import Counter
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pocketworlds.errors import CaptureError
-from pocketworlds.real2sim.readers import open_capture
+from pocketworlds.real2sim.readers import open_capture, usd_dump, usdz
 
 from . import convert
 from .checks import assert_capture
@@ -281,9 +282,24 @@ def _outcome(path: Path, *, color: bool = True) -> str:
     return "opened"
 
 
+def _dump_forked(folder: Path, root: str, output: Path) -> str | None:
+    """`usdz.run_dump` in a process forked from one that has OpenUSD loaded: several times faster."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=usd_dump.main, args=(str(folder), root, str(output)))
+    process.start()
+    process.join(60)
+    if process.exitcode is None:
+        process.kill()
+        return "OpenUSD does not end"
+    return None if process.exitcode == 0 else "OpenUSD cannot read it"
+
+
 @pytest.mark.parametrize("name", list(SAMPLES))
-def test_corrupted_files(name: str) -> None:
+def test_corrupted_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = SAMPLES[name]()
+    if "usd" in name:
+        multiprocessing.set_forkserver_preload([usd_dump.__name__])
+        monkeypatch.setattr(usdz, "run_dump", _dump_forked)
     outcomes: Counter[str] = Counter()
 
     @FUZZ
