@@ -158,7 +158,7 @@ def _add_hand(spec: mujoco.MjSpec, link7: mujoco.MjsBody) -> None:
         pad.name = f"{name}_pad"
         # Rubber: a patch contact also resists turning about the closing direction.
         pad.friction = [1.0, 0.02, 0.0001]
-        # Stiff, and by priority whatever is gripped: a soft contact gives by millimetres and lets round things roll out.
+        # Stiff, and by priority whatever is gripped: a soft contact gives by millimetres, and round things roll out.
         pad.priority = 1
         pad.solref = [0.004, 1.0]
         pad.solimp = [0.95, 0.99, 0.001, 0.5, 2]
