@@ -1,0 +1,310 @@
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `bench`, `doctor`.
+
+Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (or `doctor` misses something,
+or the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+from .errors import PocketWorldsError
+from .progress import StageProgress
+
+if TYPE_CHECKING:
+    from .demo import Demo
+    from .doctor import Check
+    from .real2sim.report import ObjectReport, SceneReport
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a phone scan to an interactive MuJoCo scene, and from there to a robot in Gymnasium.",
+)
+bench = typer.Typer(no_args_is_help=True, help="Benchmarks against known truth.")
+app.add_typer(bench, name="bench")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", envvar="POCKETWORLDS_DEBUG", help="Show the traceback of unexpected errors.")
+]
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False) -> None:
+    if version:
+        print(f"pocketworlds {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def scan(
+    capture: Annotated[Path, typer.Argument(help="Folder, zip or file that came off the phone.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Scene folder to make.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the scene folder if there is one.")] = False,
+    no_texture: Annotated[bool, typer.Option("--no-texture", help="Plain colours: faster.")] = False,
+    voxel: Annotated[
+        float | None,
+        typer.Option("--voxel", metavar="MM", min=0.5, max=200, help="Voxel edge in millimetres [default: by capture]"),
+    ] = None,
+    max_frames: Annotated[int, typer.Option("--max-frames", min=1, help="Depth frames used, evenly spread.")] = 400,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Rebuild a phone capture as an interactive scene."""
+    with _Session(as_json, debug, "what was finished is kept: run the same command again to go on") as session:
+        from .real2sim.pipeline import ScanOptions
+        from .real2sim.pipeline import scan as run
+
+        options = ScanOptions(
+            texture=not no_texture, voxel=None if voxel is None else voxel / 1000, maximum_frames=max_frames
+        )
+        with StageProgress() as progress:
+            result = run(capture, out, options=options, replace_existing=replace, notify=progress.notify)
+        folder = out.absolute()
+        if as_json:
+            session.answer({"scene_folder": str(folder), **result.report.model_dump(mode="json")})
+        else:
+            _show_report(session.console, result.report, folder)
+
+
+@app.command()
+def view(
+    scene: Annotated[Path, typer.Argument(help="Scene folder.")],
+    mode: Annotated[
+        Literal["auto", "native", "web"], typer.Option(help="A window, a page for the browser, or what fits here.")
+    ] = "auto",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
+    public: Annotated[bool, typer.Option("--public", help="Let other machines reach the page (no password).")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Open a scene in MuJoCo's own viewer."""
+    with _Session(False, debug, "the viewer is closed"):
+        from .scenes.viewer import view as show
+
+        show(scene, mode, port=port, public=public, open_browser=browser)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the scene and the film.")] = Path("out/demo"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Scan the embedded capture and let the arm lift one of its objects."""
+    with _Session(as_json, debug, "what was finished is kept: run the same command again to go on") as session:
+        from .demo import run_demo
+
+        with StageProgress() as progress:
+            result = run_demo(out, notify=progress.notify)
+        if as_json:
+            session.answer(result.to_dict())
+        else:
+            _show_demo(session.console, result)
+        if not result.success:
+            raise typer.Exit(1)
+
+
+@bench.command("real2sim")
+def bench_real2sim(
+    count: Annotated[int, typer.Option(min=1, help="Simulated captures to make and rebuild.")] = 24,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for captures, scenes and results.")] = Path(
+        "out/bench-real2sim"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first capture.")] = 0,
+    texture: Annotated[bool, typer.Option("--texture", help="Bake textures too (slower).")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Rebuild simulated captures and compare with the truth."""
+    with _Session(as_json, debug, "finished scenes are kept: run the same command again to go on") as session:
+        from .benchmarks.real2sim import run_benchmark
+
+        with StageProgress() as progress:
+            result = run_benchmark(count=count, out=out, seed=seed, notify=progress.notify, texture=texture)
+        if as_json:
+            session.answer(result.to_dict())
+        else:
+            session.console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
+    """Say what is missing on this machine, and how to install it."""
+    with _Session(as_json, debug, "nothing was changed") as session:
+        from .doctor import examine, is_healthy
+
+        with StageProgress() as progress:
+            checks = examine(notify=progress.notify)
+        healthy = is_healthy(checks)
+        if as_json:
+            session.answer({"ok": healthy, "checks": [check.to_dict() for check in checks]})
+        else:
+            _show_checks(session.console, checks, healthy)
+        if not healthy:
+            raise typer.Exit(1)
+
+
+# --------------------------------------------------------------------------------------------------------- what is printed
+
+
+def _show_report(console: Console, report: SceneReport, folder: Path) -> None:
+    _show_stages(console, report)
+    if report.objects:
+        _show_objects(console, report.objects)
+    _say(console, report.summary)
+    for sentence in report.caution:
+        _say(console, f"! {sentence}")
+    _say(console, f"\nscene   {folder}\nreport  {folder / 'report.html'}\nlook    pocketworlds view {folder}")
+
+
+def _show_stages(console: Console, report: SceneReport) -> None:
+    table = Table("stage", "seconds", "peak memory", "result", box=None, pad_edge=False)
+    for stage in report.stages:
+        figures = ", ".join(f"{name} {value}" for name, value in stage.summary.items())
+        if stage.cached:
+            figures = f"(kept from before) {figures}"
+        table.add_row(stage.name, f"{stage.seconds:.1f}", f"{stage.peak_memory_mb:.0f} MB", figures)
+    table.add_row("all", f"{report.seconds:.1f}", f"{report.peak_memory_mb:.0f} MB", "")
+    console.print(table)
+
+
+def _show_objects(console: Console, objects: tuple[ObjectReport, ...]) -> None:
+    table = Table("object", "size (cm)", "mass (g)", "seen", "fit (mm)", "trust", box=None, pad_edge=False)
+    for item in objects:
+        size = " x ".join(f"{100 * side:.1f}" for side in (*item.footprint, item.height))
+        mass = f"{1000 * item.mass.value:.0f} ({1000 * item.mass.low:.0f}-{1000 * item.mass.high:.0f})"
+        seen = "" if item.observed_fraction is None else f"{item.observed_fraction:.0%}"
+        fit = "" if item.fit_error is None else f"{1000 * item.fit_error:.1f}"
+        table.add_row(item.name, size, mass, seen, fit, item.trust)
+    console.print()
+    console.print(table)
+    console.print()
+
+
+def _show_demo(console: Console, result: Demo) -> None:
+    for line in result.lines():
+        _say(console, line)
+
+
+def _show_checks(console: Console, checks: list[Check], healthy: bool) -> None:
+    for check in checks:
+        _say(console, f"{check.status:8} {check.name}: {check.found}")
+        if check.fix:
+            _say(console, f"         -> {check.fix}")
+    _say(console, "\nEverything needed is here." if healthy else "\nSomething needed is missing; see above.")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+# ------------------------------------------------------------------------------------------------------------------ errors
+
+
+class _Session:
+    """One command: its answer on stdout, and every way it can end as one sentence and an exit code."""
+
+    def __init__(self, as_json: bool, debug: bool, if_interrupted: str) -> None:
+        self._as_json, self._debug, self._if_interrupted = as_json, debug, if_interrupted
+        self._stack = contextlib.ExitStack()
+        self._stdout: TextIO = sys.stdout
+        self._answered = False
+
+    @property
+    def console(self) -> Console:
+        """Prints on stdout."""
+        return Console(file=self._stdout)
+
+    def answer(self, data: dict[str, Any]) -> None:
+        """Prints the command's one JSON object."""
+        if not self._answered:
+            self._answered = True
+            self._stdout.write(json.dumps(data, indent=1, allow_nan=False, default=str) + "\n")
+            self._stdout.flush()
+
+    def __enter__(self) -> _Session:
+        # `kill` then ends a run as cleanly as Ctrl+C: half-made folders are removed.
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGTERM, _terminated)
+        if self._as_json:
+            self._stdout = self._stack.enter_context(_only_ours())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                self._end(error)
+        finally:
+            self._stack.close()
+
+    def _end(self, error: BaseException) -> None:
+        if isinstance(error, (typer.Exit, SystemExit)):
+            return
+        if isinstance(error, KeyboardInterrupt):
+            self._fail(130, f"interrupted; {self._if_interrupted}", error)
+        elif isinstance(error, PocketWorldsError):
+            self._fail(2, " ".join(str(error).split()), error)
+        elif isinstance(error, Exception) and not self._debug:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            if isinstance(error, (ImportError, OSError)) and ".so" in told:
+                self._fail(1, f"{told}; `pocketworlds doctor` says what to install", error)
+            self._fail(1, f"unexpected {told} (run again with --debug for the traceback)", error)
+
+    def _fail(self, code: int, sentence: str, error: BaseException) -> None:
+        print(f"pocketworlds: {sentence}", file=sys.stderr, flush=True)
+        if self._as_json:
+            self.answer({"error": sentence, "exit_code": code})
+        raise typer.Exit(code) from error
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _only_ours() -> Iterator[TextIO]:
+    """Gives stdout, and sends to stderr what anything else writes there, C++ libraries included."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # replaced by something without a descriptor, as tests do
+        ours = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            yield ours
+        return
+    sys.stdout.flush()
+    copy = os.dup(descriptor)
+    os.dup2(2, descriptor)
+    try:
+        with open(copy, "w", encoding="utf-8", closefd=False) as ours:
+            yield ours
+    finally:
+        sys.stdout.flush()
+        os.dup2(copy, descriptor)
+        os.close(copy)
+
+
+if __name__ == "__main__":
+    main()
