@@ -113,7 +113,8 @@ class GraspPlanner:
                         continue
                     low, high, slant = sides
                     width = high - low
-                    narrowest = min(narrowest, width)
+                    if slant < _SLANT:  # a ray across a corner tells no width
+                        narrowest = min(narrowest, width)
                     if _MIN_WIDTH <= width <= limit and slant < _SLANT:
                         point = center + axis * (low + high) / 2
                         found.append(_Candidate(point, axis, width, self._score(point, com, width, limit, slant)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from .world import World
 
 Array = NDArray[np.float64]
 
-DISTANCES = (0.10, 0.13, 0.16, 0.19)
+DISTANCES = (0.06, 0.08, 0.10, 0.13, 0.16, 0.19)
 """Lengths of pushes that are tried [m]."""
 SLANTS = tuple(math.radians(a) for a in (0, 12, -12))
 """Directions of pushes, from the normals of the object's four sides [rad]: a push at a corner turns it instead."""
@@ -26,7 +26,7 @@ LEAN = math.radians(45)
 MAX_WIDTH = 0.25
 OPENING = 0.0
 """Opening [m] of the fingers while pushing: a round thing between open fingers would be pinched and carried along."""
-_MARGIN = 0.015
+_MARGIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ def plan_push(world: World, planner: GraspPlanner, name: str) -> tuple[PushPlan 
             distance = np.hypot(*(np.stack([run[-1], behind]) - world.base_pos[:2]).T)
             if (distance < near - 0.03).any() or (distance > far).any():
                 continue
-            if any((o.distance(run) < shape.radius + _MARGIN).any() for o in others):
-                continue
-            if any(o.distance(behind[None])[0] < 0.05 for o in others):
+            swept = [replace(shape, center=point) for point in run]
+            if any(step.gap(o) < _MARGIN for step in swept for o in others):
                 continue
             offsets.append(length * way)
     if not offsets:

@@ -256,16 +256,17 @@ class ScanVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _seed(self, ids: Ids, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
-            fresh = [j for j in ids if self._episodes[j] < 0]
+            fresh = [int(j) for j in ids if self._episodes[j] < 0]
             given = {j: int(self.np_random_seed or 0) + j for j in fresh}
         elif isinstance(seed, (int, np.integer)):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
-            given = {j: int(seed) + j for j in ids}
+            given = {int(j): int(seed) + int(j) for j in ids}
         else:
             if len(seed) != self.num_envs:
                 raise TaskError(f"seed has {len(seed)} entries for {self.num_envs} worlds")
             given = {j: int(s) for j, s in enumerate(seed) if s is not None and j in set(ids.tolist())}
-            given |= {j: int(self.np_random_seed or 0) + j for j in ids if self._episodes[j] < 0 and j not in given}
+            fresh = [int(j) for j in ids if self._episodes[j] < 0 and int(j) not in given]
+            given |= {j: int(self.np_random_seed or 0) + j for j in fresh}
         for j, value in given.items():
             if value < 0:
                 raise TaskError(f"seeds must not be negative, got {value}")

@@ -18,7 +18,7 @@ from .task import Task
 
 
 class Push(Task):
-    """Bring the target's centre to within `radius` of a goal 10 to 19 cm away on the same support.
+    """Bring the target's centre to within `radius` of a goal 6 to 19 cm away on the same support.
 
     Reward terms: `reach` (grip near the target), `progress` (share of the way done), `success`.
 
