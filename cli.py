@@ -1,7 +1,7 @@
 """The `pocketworlds` command: `scan`, `view`, `demo`, `bench`, `doctor`.
 
-Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (or `doctor` misses something,
-or the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
+Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
+the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
     if version:
         print(f"pocketworlds {__version__}")
         raise typer.Exit
@@ -165,7 +167,7 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
             raise typer.Exit(1)
 
 
-# --------------------------------------------------------------------------------------------------------- what is printed
+# What is printed ------------------------------------------------------------------------------------------------------
 
 
 def _show_report(console: Console, report: SceneReport, folder: Path) -> None:
@@ -219,7 +221,7 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-# ------------------------------------------------------------------------------------------------------------------ errors
+# How a command ends ---------------------------------------------------------------------------------------------------
 
 
 class _Session:

@@ -6,6 +6,7 @@ system library then ends that process and not the examination.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -39,8 +40,8 @@ APT_PACKAGES = {
 }
 """Debian and Ubuntu packages of the shared libraries that wheels expect on the system."""
 
-# What is tried: the import name, the package on PyPI, whether scans work without it, and code that uses it. Import order
-# matters for coacd, which must come after open3d.
+# The package on PyPI, whether everything needs it (or only some formats), and code that uses it. coacd must be imported
+# after open3d.
 _LIBRARIES: tuple[tuple[str, bool, str], ...] = (
     ("mujoco", True, "import mujoco; mujoco.MjSpec().compile(); print(mujoco.__version__)"),
     (
@@ -128,7 +129,8 @@ def _python() -> Check:
     found = f"{platform.python_version()} ({sys.executable})"
     if sys.version_info >= PYTHON:
         return Check("python", "ok", found)
-    return Check("python", "missing", found, _command("sudo apt-get install python3.11 python3.11-venv", "python@3.12"))
+    fix = _command("sudo apt-get install -y python3.11 python3.11-venv", "brew install python@3.12")
+    return Check("python", "missing", found, fix)
 
 
 def _library(name: str, needed: bool, code: str) -> Check:
@@ -142,26 +144,24 @@ def _rendering() -> Check:
     answer, error = _try(_RENDER)
     if error is None:
         return Check("rendering", "ok", f"pictures render with {answer}")
-    fix = "use a session with a screen" if sys.platform == "darwin" else "sudo apt-get install -y libegl1 libgl1 libosmesa6"
+    fix = _command("sudo apt-get install -y libegl1 libgl1 libosmesa6", "log in on the Mac itself, not from elsewhere")
     if "MUJOCO_GL" in os.environ:
         fix = f"unset MUJOCO_GL (it is {os.environ['MUJOCO_GL']!r}); if that does not help: {fix}"
     return Check("rendering", "missing", error, fix)
 
 
 def _disk() -> Check:
-    from .real2sim.stages import cache_root
+    places = {Path.cwd(), Path(tempfile.gettempdir())}
+    with contextlib.suppress(ImportError, OSError):  # whatever it needs may be what is missing here
+        from .real2sim.stages import cache_root
 
-    places = {Path.cwd(), _existing(cache_root()), Path(tempfile.gettempdir())}
+        places.add(next(place for place in (cache_root(), *cache_root().parents) if place.is_dir()))
     free = {str(place): shutil.disk_usage(place).free / 1e9 for place in places}
     place, least = min(free.items(), key=lambda item: item[1])
     found = f"{least:.1f} GB free in {place}"
     if least >= DISK_GB:
         return Check("disk", "ok", found)
     return Check("disk", "warning", found, f"free {DISK_GB:.0f} GB there; POCKETWORLDS_CACHE moves the cache of scans")
-
-
-def _existing(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if place.is_dir())
 
 
 def _memory() -> Check:
@@ -172,7 +172,9 @@ def _memory() -> Check:
     found = f"{total:.1f} GB"
     if total >= 0.9 * MEMORY_GB:
         return Check("memory", "ok", found)
-    return Check("memory", "warning", found, "scan small places, or give fewer frames: `pocketworlds scan --max-frames 100`")
+    return Check(
+        "memory", "warning", found, "scan small places, or use fewer frames: pocketworlds scan --max-frames 100"
+    )
 
 
 def _processors() -> Check:
@@ -213,11 +215,9 @@ def _fix(name: str, error: str) -> str:
     command = f"{sys.executable} -m pip install {name}"
     if name == "pyliblzfse":
         # Its source is compiled on installation.
-        command = _command("sudo apt-get install -y gcc python3-dev", None) + f" && {command}"
+        command = _command("sudo apt-get install -y gcc python3-dev", "xcode-select --install") + f" && {command}"
     return command
 
 
-def _command(debian: str, brew: str | None) -> str:
-    if sys.platform != "darwin":
-        return debian
-    return f"brew install {brew}" if brew else "xcode-select --install"
+def _command(debian: str, macos: str) -> str:
+    return macos if sys.platform == "darwin" else debian
