@@ -1,7 +1,7 @@
 """`pocketworlds demo`: from the embedded capture to a scene, and to an arm lifting an object of it.
 
-Nothing is prepared: the capture (made by the simulated phone, see `examples/make_demo_capture.py`) goes through the same
-pipeline as any other, the lift is simulated contact by contact, and a failed lift is told as such.
+Nothing is prepared: the capture (made by the simulated phone, see `examples/make_demo_capture.py`) goes through the
+pipeline as any other does, the lift is simulated contact by contact, and a failed lift is told as such.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Demo:
     def lines(self) -> list[str]:
         """What happened, in plain words."""
         lines = [f"Scanned the embedded capture: {self.report.summary}"]
-        for name, episode in self.tries:
+        for _, episode in self.tries:
             if episode.success:
                 lines.append(
                     f"The arm was told to {episode.instruction}, and did, after {episode.success_step} steps of 50 ms."
