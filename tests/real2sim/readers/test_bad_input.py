@@ -61,7 +61,7 @@ def test_unknown_files(tmp_path: Path, data: bytes) -> None:
     for name in ("a.bin", "a.json", "a.r3d", "a.png"):
         path = tmp_path / name
         path.write_bytes(data)
-        refused(path, "")
+        refused(path, ".")
 
 
 def test_unknown_folder(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_zip_that_lies_about_its_sizes(tmp_path: Path) -> None:
         struct.pack_into("<I", data, data.find(signature) + offset, 10)
     path = tmp_path / "scan.zip"
     path.write_bytes(data)
-    refused(path, "")
+    refused(path, ".")
 
 
 def test_too_many_entries(tmp_path: Path, scan: Files, monkeypatch: pytest.MonkeyPatch) -> None:
