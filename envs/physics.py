@@ -49,7 +49,7 @@ class PhysicsSimulator:
         self._sensordata = self.batch.bind("sensordata")
         self._columns = np.r_[world.arm_ctrl, world.grip_ctrl]
         self._before = np.empty_like(self.batch.state)
-        self._renderers: dict[tuple[int, int, bool], FrameRenderer] = {}
+        self._renderers: dict[tuple[int, int, bool, bool], FrameRenderer] = {}
         self._all = np.arange(num_envs)
         arm, objects = len(world.arm_qpos), len(world.objects)
         self._sensors: dict[str, Array] = {
@@ -130,11 +130,13 @@ class PhysicsSimulator:
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
 
-    def image(self, world: int, camera: str, *, width: int, height: int, depth: bool = False) -> NDArray[np.generic]:
+    def image(
+        self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
+    ) -> NDArray[np.generic]:
         """See `Simulator`."""
-        key = (width, height, depth)
+        key = (width, height, depth, fine)
         if key not in self._renderers:
-            self._renderers[key] = FrameRenderer(self.world.model, width=width, height=height, depth=depth)
+            self._renderers[key] = FrameRenderer(self.world.model, width=width, height=height, depth=depth, fine=fine)
         renderer = self._renderers[key]
         self.batch.get_data(world, renderer.data)
         return renderer.draw(self.world.camera(camera))

@@ -86,8 +86,13 @@ class Simulator(Protocol):
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """Puts a state from `get_state` into worlds `ids`; continuing is then bit-identical."""
 
-    def image(self, world: int, camera: str, *, width: int, height: int, depth: bool = False) -> NDArray[np.generic]:
-        """A picture of one world: uint8 (height, width, 3), or with `depth` float32 (height, width) [m]."""
+    def image(
+        self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
+    ) -> NDArray[np.generic]:
+        """A picture of one world: uint8 (height, width, 3), or with `depth` float32 (height, width) [m].
+
+        `fine` asks for smooth edges, for films; without it a picture is drawn as fast as possible, for observations.
+        """
 
     def close(self) -> None:
         """Frees windows, threads and graphics contexts."""

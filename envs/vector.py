@@ -202,7 +202,7 @@ class ScanVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def picture(self, index: int, camera: str | None = None) -> NDArray[Any]:
         """A uint8 (height, width, 3) picture of world `index`, by default from the environment's camera."""
         width, height = self.config.render_size
-        return self.simulator.image(index, camera or self.config.camera, width=width, height=height)
+        return self.simulator.image(index, camera or self.config.camera, width=width, height=height, fine=True)
 
     @property
     def elapsed(self) -> NDArray[np.int64]:

@@ -22,7 +22,6 @@ Ints = NDArray[np.int64]
 
 SCENE_CAMERA = "front"
 """Name of the camera that is placed automatically, facing the robot and the objects in its reach."""
-MAX_IMAGE = 2048
 
 # Contacts that hold a grasp: see the manual, "Preventing slip". Elliptic cones come from the scene; friction this much
 # stiffer than the normal force keeps a held object from creeping (measured in tests/envs/test_grasp.py).
@@ -110,7 +109,6 @@ def build_world(scene: Scene, robot: Robot) -> World:
         )
     spec = build_spec(scene)
     spec.option.impratio = IMPRATIO
-    spec.visual.global_.offwidth = spec.visual.global_.offheight = MAX_IMAGE
     stand = spec.worldbody.add_geom(
         name=PREFIX + "stand",
         type=mujoco.mjtGeom.mjGEOM_BOX,
