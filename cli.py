@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
@@ -81,7 +81,9 @@ def scan(
             texture=not no_texture, voxel=None if voxel is None else voxel / 1000, maximum_frames=max_frames
         )
         with StageProgress() as progress:
-            result = run(capture, out, options=options, replace_existing=replace, notify=progress.notify)
+            result = run(
+                capture, out, options=options, replace_existing=replace, notify=session.watched(progress.notify)
+            )
         folder = out.absolute()
         if as_json:
             session.answer({"scene_folder": str(folder), **result.report.model_dump(mode="json")})
@@ -118,7 +120,7 @@ def demo(
         from .demo import run_demo
 
         with StageProgress() as progress:
-            result = run_demo(out, notify=progress.notify)
+            result = run_demo(out, notify=session.watched(progress.notify))
         if as_json:
             session.answer(result.to_dict())
         else:
@@ -143,7 +145,9 @@ def bench_real2sim(
         from .benchmarks.real2sim import run_benchmark
 
         with StageProgress() as progress:
-            result = run_benchmark(count=count, out=out, seed=seed, notify=progress.notify, texture=texture)
+            result = run_benchmark(
+                count=count, out=out, seed=seed, notify=session.watched(progress.notify), texture=texture
+            )
         if as_json:
             session.answer(result.to_dict())
         else:
@@ -157,7 +161,7 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
         from .doctor import examine, is_healthy
 
         with StageProgress() as progress:
-            checks = examine(notify=progress.notify)
+            checks = examine(notify=session.watched(progress.notify))
         healthy = is_healthy(checks)
         if as_json:
             session.answer({"ok": healthy, "checks": [check.to_dict() for check in checks]})
@@ -232,11 +236,22 @@ class _Session:
         self._stack = contextlib.ExitStack()
         self._stdout: TextIO = sys.stdout
         self._answered = False
+        self._interrupted = False
 
     @property
     def console(self) -> Console:
         """Prints on stdout."""
         return Console(file=self._stdout)
+
+    def watched(self, notify: Callable[[str, float], None]) -> Callable[[str, float], None]:
+        """`notify` that also ends the run if an interruption was swallowed, as one in a destructor is."""
+
+        def watch(stage: str, share: float) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            notify(stage, share)
+
+        return watch
 
     def answer(self, data: dict[str, Any]) -> None:
         """Prints the command's one JSON object."""
@@ -247,8 +262,9 @@ class _Session:
 
     def __enter__(self) -> _Session:
         # `kill` then ends a run as cleanly as Ctrl+C: half-made folders are removed.
-        with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(signal.SIGTERM, _terminated)
+        for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGTERM, _terminate)):
+            with contextlib.suppress(ValueError):  # not the main thread
+                self._stack.callback(signal.signal, number, signal.signal(number, handler))
         if self._as_json:
             self._stdout = self._stack.enter_context(_only_ours())
         return self
@@ -265,7 +281,8 @@ class _Session:
     def _end(self, error: BaseException) -> None:
         if isinstance(error, (typer.Exit, SystemExit)):
             return
-        if isinstance(error, KeyboardInterrupt):
+        # A library that is being imported turns the interruption into an error of its own.
+        if self._interrupted or isinstance(error, KeyboardInterrupt):
             self._fail(130, f"interrupted; {self._if_interrupted}", error)
         elif isinstance(error, PocketWorldsError):
             self._fail(2, " ".join(str(error).split()), error)
@@ -275,6 +292,11 @@ class _Session:
                 self._fail(1, f"{told}; `pocketworlds doctor` says what to install", error)
             self._fail(1, f"unexpected {told} (run again with --debug for the traceback)", error)
 
+    def _interrupt(self, number: int, frame: object) -> None:
+        if not self._interrupted:  # once: pressed again, it must not stop the tidying up
+            self._interrupted = True
+            raise KeyboardInterrupt
+
     def _fail(self, code: int, sentence: str, error: BaseException) -> None:
         print(f"pocketworlds: {sentence}", file=sys.stderr, flush=True)
         if self._as_json:
@@ -282,7 +304,7 @@ class _Session:
         raise typer.Exit(code) from error
 
 
-def _terminated(number: int, frame: object) -> None:
+def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
