@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import CaptureError
 from .capture import Capture, CaptureMesh, Depth, Float, Frame, Image
 from .views import FAR, NEAR, Progress
-from .virtual_ground import Cloud, find_ground, ground_along, levelled, needs_floor, sample
+from .virtual_ground import Cloud, find_ground, ground_along, levelled, needs_floor, resting, sample
 from .virtual_world import COLOR_CAMERA, DEPTH_CAMERA, VirtualWorld
 
 COLOR_FRAMES = 48
@@ -33,6 +33,8 @@ EYE_HEIGHTS = (1.4, 1.8, 1.0)
 """Heights of the phone over a room's floor [m], tried in this order."""
 CLEARANCE = 0.3
 """Least distance [m] of a phone within a room from anything."""
+CLOSER_LOOKS = 12
+"""Parts of a room that are looked at from near as well."""
 CLOSE_UP = 0.55
 """Edge [m] of what one close look covers: depth pixels of about 3 mm."""
 ELEVATIONS = (15.0, 35.0, 55.0, 75.0)
@@ -47,7 +49,7 @@ def view_mesh(capture: Capture, mesh: CaptureMesh, *, progress: Progress | None 
         progress: called with the finished share.
 
     Returns:
-        The capture with about 60 to 110 frames (depth float32 [192, 256] metres; uint8 [720, 960, 3] pictures, rendered
+        The capture with about 60 to 130 frames (depth float32 [192, 256] metres; uint8 [720, 960, 3] pictures, rendered
         when asked for, if the mesh has a texture or colours). World +Z points away from the ground that the mesh shows,
         or that was put under it, so that `has_gravity` is True.
 
@@ -61,6 +63,8 @@ def view_mesh(capture: Capture, mesh: CaptureMesh, *, progress: Progress | None 
     if not capture.has_gravity:
         ground = find_ground(cloud.points, cloud.normals, cloud.area)
         mesh, cloud, ground = levelled(mesh, cloud, ground, notes)
+        if ground is None and not capture.is_metric:
+            mesh, cloud = resting(mesh, cloud, notes)
     else:
         ground = ground_along(cloud, np.array([0.0, 0.0, 1.0]))
     if not capture.is_metric:
@@ -154,33 +158,42 @@ def _orbit_poses(world: VirtualWorld, cloud: Cloud) -> list[Float]:
         cells = size[:2] / parts
         distance = float(np.clip(0.55 * np.linalg.norm(cells) / np.sin(half_view), 0.5, 2.0))
         count = int(np.clip(np.ceil(72 / parts.prod() / 3), 2, 6))
-        for number, target in enumerate(_targets(world, low, high, parts)):
+        for number, target in enumerate(_targets(world, low, high + np.array([0, 0, 1]), parts)):
             for step, elevation in enumerate((20.0, 40.0, 65.0)):
                 poses += _ring(target, distance, elevation, count, number * 1.3 + step * 0.7)
     free = world.clearance(np.array([pose[:3, 3] for pose in poses])) > 0.05
     return [pose for pose, ok in zip(poses, free, strict=True) if ok]
 
 
-def _targets(world: VirtualWorld, low: Float, high: Float, parts: NDArray[np.int64]) -> list[Float]:
-    """Centres [3] of the parts of a grid, at the height seen from above; empty parts are left out."""
+def _targets(
+    world: VirtualWorld, low: Float, high: Float, parts: NDArray[np.int64], floor: float = -np.inf
+) -> list[Float]:
+    """Centres [3] of the parts of a grid, at the height seen from above.
+
+    Parts with hardly anything over `floor` are left out; those with the most to see come first.
+    """
     grid = 8 * parts
     steps = [low[k] + (np.arange(grid[k]) + 0.5) / grid[k] * (high[k] - low[k]) for k in (0, 1)]
     x, y = np.meshgrid(*steps, indexing="ij")
     down = np.broadcast_to([0.0, 0.0, -1.0], (*x.shape, 3))
-    hit = world.cast(np.concatenate([np.stack([x, y, np.full_like(x, high[2] + 1)], -1), down], -1))["t_hit"]
-    top = high[2] + 1 - hit
+    hit = world.cast(np.concatenate([np.stack([x, y, np.full_like(x, high[2])], -1), down], -1))
+    top = high[2] - hit["t_hit"]
+    raised = np.isfinite(hit["t_hit"]) & (hit["primitive_normals"][..., 2] > 0) & (top > floor + 0.03)
     targets = []
     for i, j in np.ndindex(*parts):
         block = (slice(8 * i, 8 * i + 8), slice(8 * j, 8 * j + 8))
-        seen = np.isfinite(hit[block])
-        if seen.any():
+        seen = raised[block]
+        if seen.sum() >= 2:
             middle = [float(a[block][seen].mean()) for a in (x, y)]
-            targets.append(np.array([*middle, float(np.median(top[block][seen]))]))
-    return targets
+            targets.append((int(seen.sum()), np.array([*middle, float(np.median(top[block][seen]))])))
+    return [target for _, target in sorted(targets, key=lambda item: -item[0])]
 
 
 def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
-    """Poses at standing height: spread over the free floor, looking round in eight directions and somewhat down."""
+    """Poses at standing height all over the free floor, and closer looks at what stands on it.
+
+    From each standing place the phone looks in eight directions, and somewhat down.
+    """
     low, high = np.percentile(cloud.points[:, :2], [0.5, 99.5], axis=0)
     counts = np.clip(np.ceil((high - low) / 0.4), 3, 60).astype(int)
     x, y = np.meshgrid(*(np.linspace(a, b, n + 2)[1:-1] for a, b, n in zip(low, high, counts, strict=True)))
@@ -194,7 +207,7 @@ def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
             break
     else:
         return []
-    spots = _spread(free, int(np.clip(np.prod(high - low) / 2, 6, 12)))
+    spots = _spread(free, int(np.clip(np.prod(high - low) / 2, 4, 8)))
     poses = []
     for number, eye in enumerate(spots):
         for step in range(8):
@@ -202,7 +215,23 @@ def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
             pitch = np.deg2rad((15.0, 40.0)[(step + number // 2) % 2])
             way = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)])
             poses.append(look_at(eye, eye + way))
-    return poses
+    return poses + _closer_looks(world, low, np.array([*high, floor + EYE_HEIGHTS[1]]), floor)
+
+
+def _closer_looks(world: VirtualWorld, low: Float, high: Float, floor: float) -> list[Float]:
+    """Poses round up to `CLOSER_LOOKS` parts of a room with something on its floor, from where they can be seen."""
+    parts = np.clip(np.ceil((high[:2] - low) / CLOSE_UP), 1, 40).astype(int)
+    poses: list[Float] = []
+    for number, target in enumerate(_targets(world, low, high, parts, floor)[:CLOSER_LOOKS]):
+        for step, elevation in enumerate((30.0, 55.0)):
+            poses += _ring(target + np.array([0, 0, 0.05]), 0.9, elevation, 4, number * 1.3 + step * 0.8)
+    if not poses:
+        return []
+    eyes = np.array([pose[:3, 3] for pose in poses])
+    ahead = np.array([pose[:3, 2] for pose in poses])
+    sight = world.cast(np.concatenate([eyes, ahead], axis=1))
+    clear = (sight["t_hit"] > 0.7) & ((sight["primitive_normals"] * ahead).sum(1) < 0) & (world.clearance(eyes) > 0.15)
+    return [pose for pose, ok in zip(poses, clear, strict=True) if ok]
 
 
 def _spread(points: Float, count: int) -> Float:

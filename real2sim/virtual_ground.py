@@ -15,6 +15,8 @@ LEVEL = np.cos(np.deg2rad(20.0))
 CELL = 0.01
 """Edge of the cells [m] in which footprints are counted."""
 SAMPLES = 200_000
+STANDS = np.cos(np.deg2rad(8.0))
+"""An object within this of a stable pose is taken to stand as it is."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,28 @@ def levelled(
     angle = float(np.rad2deg(np.arccos(np.clip(ground.up[2], -1, 1))))
     if angle > 1:
         notes.append(f"The mesh was turned by {angle:.0f} degrees, so that the surface it stands on is level.")
+    return *_turned(mesh, cloud, turn), replace(ground, up=np.array([0.0, 0.0, 1.0]))
+
+
+def resting(mesh: CaptureMesh, cloud: Cloud, notes: list[str]) -> tuple[CaptureMesh, Cloud]:
+    """Lays an object of unknown up axis on its likeliest side, unless it can stand as it is."""
+    import trimesh
+
+    body = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    hull = body.convex_hull
+    middle = body.center_mass if body.is_watertight else hull.center_mass
+    poses, _ = trimesh.poses.compute_stable_poses(hull, center_mass=middle, n_samples=1)
+    if not len(poses) or poses[:, 2, 2].max() > STANDS:
+        return mesh, cloud
+    notes.append("The object could not stand as it is in the file: it was laid on its likeliest side.")
+    return _turned(mesh, cloud, poses[0][:3, :3])
+
+
+def _turned(mesh: CaptureMesh, cloud: Cloud, turn: Float) -> tuple[CaptureMesh, Cloud]:
+    """Both after a rotation [3, 3]."""
     return (
         replace(mesh, vertices=mesh.vertices @ turn.T),
         replace(cloud, points=cloud.points @ turn.T, normals=cloud.normals @ turn.T),
-        replace(ground, up=np.array([0.0, 0.0, 1.0])),
     )
 
 
