@@ -53,8 +53,8 @@ _LIBRARIES: tuple[tuple[str, bool, str], ...] = (
     ("trimesh", True, "import trimesh, manifold3d; print(trimesh.__version__)"),
     ("scikit-image", True, "import skimage.measure; print(skimage.__version__)"),
     ("usd-core", False, "from pxr import Usd; print('.'.join(map(str, Usd.GetVersion())))"),
-    ("pillow-heif", False, "import pillow_heif; print(pillow_heif.__version__)"),
-    ("pyliblzfse", False, "import liblzfse; assert liblzfse.decompress(liblzfse.compress(b'x' * 99)); print('works')"),
+    ("pillow-heif", True, "import pillow_heif; print(pillow_heif.__version__)"),
+    ("pyliblzfse", True, "import liblzfse; assert liblzfse.decompress(liblzfse.compress(b'x' * 99)); print('works')"),
     ("gymnasium", True, "import gymnasium; print(gymnasium.__version__)"),
     ("stable-baselines3", False, "import stable_baselines3 as s; print(s.__version__)"),
 )
