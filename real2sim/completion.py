@@ -9,7 +9,7 @@ carved solid itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,12 +28,18 @@ Method = Literal["box", "cylinder", "lying cylinder", "sphere", "revolution", "c
 
 MARGIN = 0.02
 VOXEL_MIN = 0.0025
+MIN_PART = 12
+"""Voxels a rim or handle must have, to be told from stray depth pixels."""
 SEEN = 0.5
 """Sum of weights from which a voxel counts as measured: one square look, or ten grazing ones."""
 SIMPLER = 0.05
 """How much agreement a simpler shape may give away against the best one."""
 PRIMITIVE_AGREEMENT = 0.90
 """Least agreement with the carved solid for a primitive: LiDAR rounds the edges of a sharp box away."""
+ROUND = 0.08
+"""Plans rounder than this (see `_roundness`) may be discs; scanned cans have 0.02 to 0.07, scanned square blocks 0.09 up."""
+NOT_A_BOX = 0.8
+"""Agreement of the best box below which a plan that is not round (a mug's handle) does not speak against revolution."""
 REVOLUTION_AGREEMENT = 0.90
 
 Mask = NDArray[np.bool_]
@@ -97,13 +103,13 @@ def complete(
     low[2] += voxel / 2
     volume = observe(low, high, views, voxel=voxel)
     carved = _carve(volume, points, surface, labels, label, base)
-    candidates = _candidates(volume, carved, points, base)
-    best = _choose(candidates, carved)
+    candidates, round_plan = _candidates(volume, carved, points, base)
+    best = _choose(candidates, carved, round_plan)
     occupied = best.field < 0
     overlap = _agreement(occupied, carved < 0)
     fit_error, observed = _quality(volume, best.field, points, base)
     center = best.center - np.array([0, 0, warp])
-    moved = Volume(volume.origin - np.array([0, 0, warp]), volume.voxel, volume.distance, volume.seen)
+    moved = replace(volume, origin=volume.origin - np.array([0, 0, warp]))
     return Solid(
         best.method, center, best.size, best.yaw, instance.base, moved, occupied, best.field, overlap, fit_error, observed
     )
@@ -115,8 +121,8 @@ def complete(
 def _carve(volume: Volume, points: Float, surface: Surface, labels: NDArray[np.int64], label: int, base: float) -> Grid:
     """Signed field of the carved solid: negative inside, in metres near its surface."""
     voxel = volume.voxel
-    column, top = _columns(volume, points)
     z = volume.axis(2)
+    column, top = _columns(volume, points)
     below_top = column[:, :, None] & (z[None, None, :] <= top[:, :, None] + voxel)
     known = volume.seen >= SEEN
     field = np.where(known, volume.distance, np.where(below_top, -voxel, voxel)).astype(np.float32)
@@ -126,16 +132,40 @@ def _carve(volume: Volume, points: Float, surface: Surface, labels: NDArray[np.i
     height = float(top[column].max() - base) if column.any() else voxel
     first = int(np.searchsorted(z, base + min(0.008, 0.4 * height)))
     field[:, :, :first] = field[:, :, first : first + 1]
-    mine = _nearest_is_mine(volume, field, surface, labels, label)
     near_column = ndimage.binary_dilation(column, iterations=2)
-    outside = ~mine | ~near_column[:, :, None] | (z[None, None, :] > top[:, :, None] + 3 * voxel)
+    outside = ~near_column[:, :, None] | (z[None, None, :] > top[:, :, None] + 3 * voxel)
     field[outside] = np.maximum(field[outside], voxel)
     field = _keep_thin(volume, field, points, surface.normals[labels == label])
+    extra = _thin_parts(volume, field < 0, base)
+    field[extra] = -0.5 * voxel
+    mine = _nearest_is_mine(volume, field, surface, labels, label)
+    field[~mine] = np.maximum(field[~mine], voxel)
     solid = field < 0
     keep = _main_component(solid)
     field[solid & ~keep] = voxel
     field[keep & ~solid] = -0.5 * voxel
     return np.asarray(field, dtype=np.float32)
+
+
+def _thin_parts(volume: Volume, solid: Mask, base: float) -> Mask:
+    """Rims, handles and spouts: hit by rays, too thin to be measured, reaching out of the solid and joined to it.
+
+    Every surface wears a skin of such voxels; only what stands out further than the skin is taken, with its root.
+    """
+    candidates = volume.thin & ~solid & (volume.axis(2) > base + 0.012)[None, None, :]
+    standing_out = candidates & ~ndimage.binary_dilation(solid, np.ones((3, 3, 3)), iterations=1)
+    parts, count = ndimage.label(standing_out, np.ones((3, 3, 3)))
+    if count == 0:
+        return standing_out
+    size = np.bincount(parts.ravel())
+    large = size >= MIN_PART
+    large[0] = False
+    core = large[parts]
+    # The root joins the part to the solid through the skin.
+    grown = ndimage.binary_dilation(core, np.ones((3, 3, 3)), iterations=2) & candidates
+    joined, count = ndimage.label(grown, np.ones((3, 3, 3)))
+    touching = np.unique(joined[ndimage.binary_dilation(solid, np.ones((3, 3, 3))) & grown])
+    return np.asarray(np.isin(joined, touching[touching > 0]))
 
 
 def _keep_thin(volume: Volume, field: Grid, points: Float, normals: Float) -> Grid:
@@ -198,7 +228,8 @@ def _main_component(solid: Mask) -> Mask:
 # ------------------------------------------------------------------------------------------------------------- candidates
 
 
-def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> list[_Candidate]:
+def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> tuple[list[_Candidate], bool]:
+    """All shapes that could explain the carved solid, and whether its plan is round."""
     solid = carved < 0
     if not solid.any():
         solid = carved <= carved.min()
@@ -214,7 +245,8 @@ def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> lis
     xy = np.stack([x[plan], y[plan]], axis=1)
     found = [_Candidate("carved", carved, *_bounds(volume, solid, base))]
     if len(xy) < 12 or np.ptp(xy, axis=0).min() < 2 * volume.voxel:
-        return found
+        return found, False
+    round_plan = _roundness(xy, volume.voxel) < ROUND
     dz = np.abs(z - base - height / 2) - height / 2
     box_center, box_size, yaw = _rectangle(xy, volume.voxel)
     u, v = _turn(x - box_center[0], y - box_center[1], -yaw)
@@ -241,22 +273,43 @@ def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> lis
         found.append(_Candidate(
             "revolution", revolved, np.array([*center, bounds[0][2]]), np.array([diameter, diameter, bounds[1][2]]), 0.0
         ))
-    return found
+    return found, round_plan
 
 
-def _choose(candidates: Sequence[_Candidate], carved: Grid) -> _Candidate:
+def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool) -> _Candidate:
     """The simplest candidate whose overlap with the carved solid is close to the best of its kind."""
     solid = carved < 0
     overlap = {c.method: _agreement(c.field < 0, solid) for c in candidates}
     by_method = {c.method: c for c in candidates}
     primitives = [m for m in ("box", "cylinder", "sphere", "lying cylinder") if m in overlap]
+    boxy = overlap.get("box", 0.0)
+    if not round_plan:
+        # Rounded corners make a small square block look turned; a disc it is not.
+        primitives = [m for m in primitives if m in ("box", "lying cylinder")]
     best = max(primitives, key=lambda m: overlap[m], default=None)
-    turned = overlap.get("revolution", 0.0)
+    turned = overlap.get("revolution", 0.0) if round_plan or boxy < NOT_A_BOX else 0.0
     if best is not None and overlap[best] > PRIMITIVE_AGREEMENT and overlap[best] > turned - SIMPLER:
         return by_method[best]
     if turned > REVOLUTION_AGREEMENT:
         return by_method["revolution"]
     return by_method["carved"]
+
+
+def _roundness(xy: Float, cell: float) -> float:
+    """How far a filled plan [N, 2] is from a disc: size of harmonics 2 to 4 of its outline's radius, relative to the mean.
+
+    A disc has 0, a square 0.11, a square whose corners LiDAR has rounded about 0.06.
+    """
+    sectors = 32
+    around = xy - xy.mean(axis=0)
+    # Each cell is spread over its neighbours' sectors through a small jitter pattern, to smooth the count.
+    offsets = cell * np.array([[i, j] for i in (-0.375, -0.125, 0.125, 0.375) for j in (-0.375, -0.125, 0.125, 0.375)])
+    fine = (around[:, None] + offsets).reshape(-1, 2)
+    angle = np.arctan2(fine[:, 1], fine[:, 0])
+    area = np.bincount(((angle + np.pi) / (2 * np.pi) * sectors).astype(int) % sectors, minlength=sectors) * cell**2 / 16
+    radius = np.sqrt(2 * area / (2 * np.pi / sectors))
+    spectrum = np.abs(np.fft.rfft(radius)) * 2 / sectors
+    return float(np.sqrt((spectrum[2:5] ** 2).sum()) / max(radius.mean(), 1e-9))
 
 
 def _rectangle(xy: Float, cell: float) -> tuple[Float, Float, float]:

@@ -6,7 +6,7 @@ Reading is the only place where bad frames are met: what cannot be decoded is sk
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class DepthView:
         intrinsics: of `depth` (and of `color`, which has the same size).
         depth: float32 [h, w] metres, 0 where unknown, unsure or on a border.
         color: uint8 [h, w, 3] at depth resolution, or None.
+        edges: float32 [h, w], depth with its borders kept and one step less confidence: unfit for measuring surfaces,
+            but the only trace of things two pixels wide (rims, handles).
     """
 
     index: int
@@ -42,6 +44,7 @@ class DepthView:
     intrinsics: Intrinsics
     depth: Depth
     color: Image | None
+    edges: Depth
 
 
 def filter_depth(depth: Depth, confidence: Image | None, *, minimum_confidence: int) -> Depth:
@@ -95,7 +98,10 @@ def _load_view(frame: Frame, minimum_confidence: int) -> DepthView:
     color = None
     if frame.load_color is not None:
         color = resize(frame.load_color(), width, height)
-    return DepthView(frame.index, frame.world_from_camera, frame.intrinsics.scaled(width, height), depth, color)
+    edges = np.where(np.isfinite(raw) & (raw > NEAR) & (raw < FAR), raw, 0).astype(np.float32)
+    if confidence is not None:
+        edges[confidence < minimum_confidence - 1] = 0
+    return DepthView(frame.index, frame.world_from_camera, frame.intrinsics.scaled(width, height), depth, color, edges)
 
 
 def resize(image: Image, width: int, height: int) -> Image:
@@ -130,6 +136,4 @@ def project(points: Float, view: DepthView) -> tuple[NDArray[np.int64], Float, N
 
 def transformed(views: Sequence[DepthView], transform: Float) -> list[DepthView]:
     """The same views after moving the world by `transform` [4, 4]."""
-    return [
-        DepthView(v.index, transform @ v.world_from_camera, v.intrinsics, v.depth, v.color) for v in views
-    ]
+    return [replace(view, world_from_camera=transform @ view.world_from_camera) for view in views]

@@ -22,6 +22,11 @@ REACH = 0.006
 """Reach of a measurement before and behind the surface [m]. It is the same both ways: a longer reach in front would let the
 few rays that slip past an edge outvote those that hit it, and a longer one behind would let one side of a wall eat the other."""
 
+THROUGH = 0.015
+"""A ray that ends this far [m] behind a voxel went through it."""
+MIN_HIT_RATIO = 0.6
+"""Hits per pass from which a voxel holds something: half the rays miss what is one depth pixel wide."""
+
 Grid = NDArray[np.float32]
 
 
@@ -33,6 +38,7 @@ class Volume:
         origin: float64 [3], centre of voxel (0, 0, 0) [m].
         voxel: edge [m].
         distance: float32 [X, Y, Z], mean signed distance [m], positive in free space; 0 where unknown.
+        thin: bool [X, Y, Z], hit about as often as looked through: surface, or something too thin to measure.
         seen: float32 [X, Y, Z], sum of the measurements' weights (1 for a square look, 0.05 for a grazing one); 0 where unknown.
     """
 
@@ -40,6 +46,7 @@ class Volume:
     voxel: float
     distance: Grid
     seen: Grid
+    thin: NDArray[np.bool_]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,11 +70,13 @@ def observe(low: Float, high: Float, views: Sequence[DepthView], *, voxel: float
     voxel = max(voxel, float((np.prod(size) / MAX_VOXELS) ** (1 / 3)))
     shape = np.maximum(np.ceil(size / voxel).astype(int) + 1, 4)
     origin = low
-    volume = Volume(origin, voxel, np.zeros(tuple(shape), np.float32), np.zeros(tuple(shape), np.float32))
-    points = volume.centers().astype(np.float32)
+    empty = np.zeros(tuple(shape), np.float32)
+    points = Volume(origin, voxel, empty, empty, empty > 0).centers().astype(np.float32)
     reach = np.float32(max(REACH, 1.5 * voxel))
     total = np.zeros(len(points), np.float32)
     weight = np.zeros(len(points), np.float32)
+    hit = np.zeros(len(points), np.int16)
+    through = np.zeros(len(points), np.int16)
     if len(views) > maximum_views:
         chosen = np.unique(np.linspace(0, len(views) - 1, maximum_views).round().astype(int))
         views = [views[i] for i in chosen]
@@ -83,13 +92,18 @@ def observe(low: Float, high: Float, views: Sequence[DepthView], *, voxel: float
         inside = np.flatnonzero((z > NEAR) & (u >= 0) & (u < k.width) & (v >= 0) & (v < k.height))
         depth = view.depth[v[inside], u[inside]]
         difference = depth - z[inside]
+        edge = view.edges[v[inside], u[inside]]
+        beyond = edge - z[inside]
+        hit[inside] += (edge > 0) & (np.abs(beyond) < voxel)
+        through[inside] += (edge > 0) & (beyond > THROUGH)
         used = (depth > 0) & (difference > -reach)
         index = inside[used]
         share = squareness(view)[v[index], u[index]]
         total[index] += share * np.minimum(difference[used], reach)
         weight[index] += share
     distance = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
-    return Volume(origin, voxel, distance.reshape(shape), weight.reshape(shape))
+    thin = (hit >= 3) & (hit > through * MIN_HIT_RATIO)
+    return Volume(origin, voxel, distance.reshape(shape), weight.reshape(shape), thin.reshape(shape))
 
 
 def squareness(view: DepthView) -> Grid:
