@@ -146,18 +146,20 @@ def _orbit_poses(world: VirtualWorld, cloud: Cloud) -> list[Float]:
     size = high - low
     parts = np.clip(np.ceil(size[:2] / CLOSE_UP), 1, 5).astype(int)
     half_view = np.arctan(DEPTH_CAMERA.cy / DEPTH_CAMERA.fy)
+    middle = (low + high) / 2
+    distance = float(np.clip(0.55 * np.linalg.norm(size) / np.sin(half_view), 2 * NEAR, 0.8 * FAR))
+    single = parts.prod() == 1
     poses: list[Float] = []
-    if parts.prod() == 1:
-        distance = float(np.clip(0.55 * np.linalg.norm(size) / np.sin(half_view), 2 * NEAR, 0.8 * FAR))
-        for number, (elevation, count) in enumerate(zip(ELEVATIONS, (24, 20, 16, 10), strict=True)):
-            poses += _ring((low + high) / 2, distance, elevation, count, 0.1 * number)
-    else:
-        radius = float(np.linalg.norm(size)) / 2
-        for elevation in (20.0, 50.0):
-            poses += _ring((low + high) / 2, min(1.1 * radius / np.sin(half_view), 0.8 * FAR), elevation, 10)
+    for number, elevation in enumerate(ELEVATIONS):
+        poses += _ring(middle, distance, elevation, (20, 18, 14, 8)[number] if single else 6, 0.1 * number)
+    if world.floor_height is not None:
+        # Just over the floor, for round undersides: what nothing is seen to carry would not count as standing.
+        rise = world.floor_height + 0.06 + 0.05 * size[2] - middle[2]
+        poses += _ring(middle, distance, float(np.rad2deg(np.arcsin(np.clip(rise / distance, -1, 1)))), 12, 0.05)
+    if not single:
         cells = size[:2] / parts
         distance = float(np.clip(0.55 * np.linalg.norm(cells) / np.sin(half_view), 0.5, 2.0))
-        count = int(np.clip(np.ceil(72 / parts.prod() / 3), 2, 6))
+        count = int(np.clip(np.ceil(60 / parts.prod() / 3), 2, 5))
         for number, target in enumerate(_targets(world, low, high + np.array([0, 0, 1]), parts)):
             for step, elevation in enumerate((20.0, 40.0, 65.0)):
                 poses += _ring(target, distance, elevation, count, number * 1.3 + step * 0.7)

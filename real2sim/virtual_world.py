@@ -23,6 +23,7 @@ class VirtualWorld:
     def __init__(self, mesh: CaptureMesh, floor_height: float | None = None) -> None:
         o3d: Any = import_open3d()  # type: ignore[no-untyped-call]
         self.mesh = mesh
+        self.floor_height = floor_height
         self._tensor = o3d.core.Tensor
         self._scene = o3d.t.geometry.RaycastingScene()
         self.mesh_id = self._add(mesh.vertices, mesh.faces)
