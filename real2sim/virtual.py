@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import CaptureError
 from .capture import Capture, CaptureMesh, Depth, Float, Frame, Image
 from .views import FAR, NEAR, Progress
-from .virtual_ground import Cloud, find_ground, ground_along, levelled, needs_floor, resting, sample
+from .virtual_ground import Cloud, Ground, find_ground, ground_along, levelled, needs_floor, resting, sample
 from .virtual_world import COLOR_CAMERA, DEPTH_CAMERA, VirtualWorld
 
 COLOR_FRAMES = 48
@@ -35,6 +35,8 @@ CLEARANCE = 0.3
 """Least distance [m] of a phone within a room from anything."""
 CLOSER_LOOKS = 12
 """Parts of a room that are looked at from near as well."""
+SMOOTH = 0.003
+"""A mesh whose floor is rougher than this [m] has no small detail."""
 CLOSE_UP = 0.55
 """Edge [m] of what one close look covers: depth pixels of about 3 mm."""
 ELEVATIONS = (15.0, 35.0, 55.0, 75.0)
@@ -83,7 +85,7 @@ def view_mesh(capture: Capture, mesh: CaptureMesh, *, progress: Progress | None 
     poses: list[Float] = []
     if room:
         assert ground is not None
-        poses = _room_poses(world, cloud, ground.height)
+        poses = _room_poses(world, cloud, ground)
         if not poses:
             notes.append("No place to stand was found within the room: it was looked at from above.")
     poses = poses or _orbit_poses(world, cloud)
@@ -191,7 +193,7 @@ def _targets(
     return [target for _, target in sorted(targets, key=lambda item: -item[0])]
 
 
-def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
+def _room_poses(world: VirtualWorld, cloud: Cloud, ground: Ground) -> list[Float]:
     """Poses at standing height all over the free floor, and closer looks at what stands on it.
 
     From each standing place the phone looks in eight directions, and somewhat down.
@@ -200,7 +202,7 @@ def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
     counts = np.clip(np.ceil((high - low) / 0.4), 3, 60).astype(int)
     x, y = np.meshgrid(*(np.linspace(a, b, n + 2)[1:-1] for a, b, n in zip(low, high, counts, strict=True)))
     for height in EYE_HEIGHTS:
-        eyes = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, floor + height)])
+        eyes = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, ground.height + height)])
         down = world.cast(np.concatenate([eyes, np.broadcast_to([0.0, 0.0, -1.0], eyes.shape)], axis=1))
         on_floor = np.abs(down["t_hit"] - height) < 0.15
         facing = down["primitive_normals"][:, 2] > 0
@@ -217,16 +219,18 @@ def _room_poses(world: VirtualWorld, cloud: Cloud, floor: float) -> list[Float]:
             pitch = np.deg2rad((15.0, 40.0)[(step + number // 2) % 2])
             way = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)])
             poses.append(look_at(eye, eye + way))
-    return poses + _closer_looks(world, low, np.array([*high, floor + EYE_HEIGHTS[1]]), floor)
+    return poses + _closer_looks(world, low, np.array([*high, ground.height + EYE_HEIGHTS[1]]), ground)
 
 
-def _closer_looks(world: VirtualWorld, low: Float, high: Float, floor: float) -> list[Float]:
+def _closer_looks(world: VirtualWorld, low: Float, high: Float, ground: Ground) -> list[Float]:
     """Poses round up to `CLOSER_LOOKS` parts of a room with something on its floor, from where they can be seen."""
     parts = np.clip(np.ceil((high[:2] - low) / CLOSE_UP), 1, 40).astype(int)
     poses: list[Float] = []
-    for number, target in enumerate(_targets(world, low, high, parts, floor)[:CLOSER_LOOKS]):
+    # A rough mesh shows only its own noise from nearer.
+    distance = 0.9 if ground.roughness < SMOOTH else 1.6
+    for number, target in enumerate(_targets(world, low, high, parts, ground.height)[:CLOSER_LOOKS]):
         for step, elevation in enumerate((30.0, 55.0)):
-            poses += _ring(target + np.array([0, 0, 0.05]), 0.9, elevation, 4, number * 1.3 + step * 0.8)
+            poses += _ring(target + np.array([0, 0, 0.05]), distance, elevation, 4, number * 1.3 + step * 0.8)
     if not poses:
         return []
     eyes = np.array([pose[:3, 3] for pose in poses])

@@ -26,12 +26,14 @@ class Ground:
     Attributes:
         up: float64 [3], its unit normal. height: along `up` [m]. area: of its largest level [m^2].
         bottom: whether hardly anything lies below it.
+        roughness: standard deviation of its heights [m].
     """
 
     up: Float
     height: float
     area: float
     bottom: bool
+    roughness: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def ground_along(cloud: Cloud, axis: Float) -> Ground | None:
     if not (sheet or above.mean() > 0.01) or seen < 0.5 * standing:
         return None
     bottom = bool((heights < height - 0.03).mean() < 0.05)
-    return Ground(axis, height, seen, bottom) if seen > (0.03 if bottom else 0.12) else None
+    roughness = float(heights[near].std())
+    return Ground(axis, height, seen, bottom, roughness) if seen > (0.03 if bottom else 0.12) else None
 
 
 def _footprint(xy: Float) -> float:

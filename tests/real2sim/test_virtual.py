@@ -177,7 +177,7 @@ def test_boxes_on_a_glb_table_come_out_at_their_sizes(tmp_path: Path) -> None:
     capture = open_capture(tmp_path / "table.glb")
     assert capture.mesh is not None
     viewed = view_mesh(capture, capture.mesh)
-    views, _ = load_views(viewed, maximum=45)
+    views, _ = load_views(viewed, maximum=60)
     surface = fuse(views, voxel=0.005)
     structure = find_structure(surface, has_gravity=viewed.has_gravity)
     table_top = structure.supports[0]
