@@ -10,6 +10,7 @@ TORCH ?= torch==2.13.0
 # The first Python that is new enough; name another one with `make PYTHON=...`. Shims that lead nowhere do not count.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 # Installed anew when what is installed changes, by content: a fresh checkout touches every file.
 KEY := $(shell cksum < pyproject.toml | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(KEY)
@@ -29,9 +30,9 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/pocketworlds demo --out out/demo
 
-# As many workers as cores, each with one thread of its own; the longest files start first where xdist can tell.
+# As many workers as processors, each with one thread of its own. One file or folder: make test TESTS=tests/envs
 test: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal --durations 10 $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal --durations 10 $(TESTS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

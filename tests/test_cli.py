@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,40 @@ def test_capture_that_was_cut_off(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "depth" in sentence(result)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["capture"]
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_damaged_capture_ends_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Up to the decoded frames all is real; what survives its damage is stopped there, to save time."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise CaptureError("survived")
+
+    monkeypatch.setattr("pocketworlds.real2sim.pipeline.fuse", stop)
+    capture = shutil.copytree(demo_capture(), tmp_path / "capture")
+    chance = random.Random(seed)
+    files = [file for file in sorted(capture.rglob("*")) if file.is_file()]
+    tables = [file for file in files if file.suffix in (".csv", ".mp4")]
+    for file in {*chance.sample(files, 8), chance.choice(tables)}:
+        content = bytearray(file.read_bytes())
+        match chance.choice(("cut", "empty", "noise", "gone", "text")):
+            case "cut":
+                content = content[: chance.randrange(len(content))]
+            case "empty":
+                content.clear()
+            case "noise":
+                for _ in range(20):
+                    content[chance.randrange(len(content))] = chance.randrange(256)
+            case "text":
+                content = content.replace(b"0", b"nan", 3).replace(b",", b";", 2)
+            case "gone":
+                file.unlink()
+                continue
+        file.write_bytes(content)
+    result = run("scan", capture, "--out", tmp_path / "scene", "--max-frames", "10")
+    assert result.exit_code == 2, result.output
+    assert sentence(result)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "cache") == ["capture"]
 
 
 def test_existing_scene_is_kept(tmp_path: Path) -> None:
