@@ -92,7 +92,7 @@ class Demo:
 
 def demo_capture() -> Path:
     """The embedded capture, a folder in Stray Scanner's layout."""
-    return Path(__file__).parent / "real2sim" / "data" / "demo_capture"
+    return Path(__file__).parent / "real2sim" / "demo-capture"
 
 
 def run_demo(out: str | Path, *, notify: Callable[[str, float], None] | None = None) -> Demo:

@@ -62,6 +62,6 @@ def test_project_file_names_every_package_and_all_data() -> None:
     assert set(setuptools["packages"]) == there
     room = ROOT / "real2sim"
     packed = {file for pattern in setuptools["package-data"]["pocketworlds.real2sim"] for file in room.glob(pattern)}
-    data = {file for file in (room / "data").rglob("*") if file.is_file()}
+    data = {file for file in (room / "demo-capture").rglob("*") if file.is_file()}
     assert data
     assert data <= packed
