@@ -76,15 +76,18 @@ def _hull(points: Float) -> CollisionShape:
     hull = trimesh.convex.convex_hull(points)
     vertices = np.asarray(hull.vertices)
     if len(vertices) > MAX_VERTICES:
-        directions = _fibonacci(MAX_VERTICES * 2)
-        extreme = np.unique((vertices @ directions.T).argmax(axis=0))
-        hull = trimesh.convex.convex_hull(vertices[extreme[:: max(1, len(extreme) // MAX_VERTICES)]])
+        # The densest spread of directions whose extreme points fit the budget; the last one always does.
+        for count in (96, 72, 54, MAX_VERTICES - 6):
+            extreme = np.unique((vertices @ _fibonacci(count).T).argmax(axis=0))
+            if len(extreme) <= MAX_VERTICES:
+                break
+        hull = trimesh.convex.convex_hull(vertices[extreme])
         vertices = np.asarray(hull.vertices)
     return CollisionShape("mesh", np.ptp(vertices, axis=0), vertices=vertices, faces=np.asarray(hull.faces, np.int64))
 
 
 def _fibonacci(count: int) -> Float:
-    """`count` unit vectors [N, 3] spread evenly over the sphere, the six axis directions first."""
+    """The six axis directions and `count` unit vectors spread evenly over the sphere, [count + 6, 3]."""
     index = np.arange(count) + 0.5
     polar = np.arccos(1 - 2 * index / count)
     turn = np.pi * (1 + 5**0.5) * index

@@ -80,9 +80,13 @@ def _from_field(solid: Solid, frame: Float) -> ObjectMesh:
     padded = np.pad(field, 1, constant_values=voxel)
     padded[1:-1, 1:-1, 0] = -np.minimum(field[:, :, 0], 0) + 0.02 * voxel
     padded[1:-1, 1:-1, 0] = np.maximum(padded[1:-1, 1:-1, 0], np.where(field[:, :, 0] < 0, -field[:, :, 0], voxel))
+    if padded.min() >= 0:
+        raise CaptureError("the completed surface of an object encloses no volume")
+    # Where the surface passes through a voxel's centre, triangles shrink to points; merged, they tear the surface open.
+    padded[np.abs(padded) < 1e-3 * voxel] = 1e-3 * voxel
     vertices, faces, _, _ = marching_cubes(padded, 0.0)
     world = solid.volume.origin + (vertices - 1) * voxel
-    mesh = trimesh.Trimesh(world, faces[:, ::-1], process=True)
+    mesh = trimesh.Trimesh(world, faces[:, ::-1], process=False)
     if mesh.volume < 0:
         mesh.invert()
     pieces = mesh.split(only_watertight=False)

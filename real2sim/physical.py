@@ -64,7 +64,7 @@ def classify(solid: Solid, mesh: ObjectMesh) -> str:
     if solid.method == "lying cylinder":
         return "tool" if length > 5 * width else "can"
     if solid.method == "box":
-        flat = height < 0.35 * width and 0.1 < length < 0.4 and 0.07 < width and width / length > 0.5
+        flat = height < 0.35 * width and 0.1 < length < 0.4 and width > 0.07 and width / length > 0.5
         if flat:
             return "book" if height > 0.008 and length > 0.13 else "box"
         if length > 4 * width and length > 0.12 and width < 0.05:
@@ -143,5 +143,6 @@ def _repaired(inertia: np.ndarray, mass: float) -> np.ndarray:
     """Nearest inertia MuJoCo accepts: eigenvalues positive and within the triangle inequality."""
     values, vectors = np.linalg.eigh((inertia + inertia.T) / 2)
     values = np.maximum(values, mass * 1e-6)
-    values[2] = min(values[2], 0.999 * (values[0] + values[1]))
+    # eigh sorts them: only the largest can exceed the sum of the others.
+    values[2] = min(values[2], values[1] + 0.999 * values[0])
     return np.asarray(vectors @ np.diag(values) @ vectors.T)

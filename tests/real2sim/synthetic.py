@@ -104,7 +104,7 @@ def table(size: Sequence[float] = (1.2, 0.9), *, height: float = 0.0) -> Thing:
     return thing(trimesh.creation.box((*size, 0.04), turn((0, 0, height - 0.02))), (120, 90, 60))
 
 
-# ---------------------------------------------------------------------------------------------------------------- cameras
+# ------------------------------------------------------------------------------------------------------------ cameras
 
 
 def look_at(eye: Sequence[float], target: Sequence[float]) -> Float:
@@ -138,7 +138,7 @@ def orbit(
     return poses
 
 
-# ----------------------------------------------------------------------------------------------------------------- images
+# ------------------------------------------------------------------------------------------------------------- images
 
 
 def shoot(
@@ -148,7 +148,7 @@ def shoot(
     *,
     keep: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> tuple[NDArray[np.float32], Image]:
-    """Exact depth [h, w] (0 where nothing was hit, or the point lies outside the world box `keep`) and colour [h, w, 3]."""
+    """Exact depth [h, w] (0 where nothing was hit, or the hit is outside the world box `keep`) and colour [h, w, 3]."""
     o3d = import_open3d()
     scene = o3d.t.geometry.RaycastingScene()
     colors = [np.zeros((1, 3), np.uint8)]
@@ -212,7 +212,7 @@ def write_capture(folder: Path, things: Sequence[Thing], poses: Sequence[Float],
     return write(folder, scanner_app(frames))
 
 
-# ---------------------------------------------------------------------------------------------------------------- rebuild
+# ------------------------------------------------------------------------------------------------------------ rebuild
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def synthetic_solid(result: Rebuilt, number: int, warp: float = 0.0) -> Solid:
 def test_warp_of_the_support_is_taken_off() -> None:
     """Where the seen table bulges up by 4 mm, what stands there is lowered by as much and keeps its height."""
     result = scan("flat box")
-    raised = replace(result.surface, vertices=result.surface.vertices + [0, 0, 0.004])
+    raised = replace(result.surface, vertices=result.surface.vertices + np.array([0, 0, 0.004]))
     lift = np.eye(4)
     lift[2, 3] = 0.004
     views = synthetic.transformed(result.views, lift)

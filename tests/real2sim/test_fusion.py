@@ -70,7 +70,7 @@ def test_nothing_is_shifted_sideways() -> None:
     # All cameras are turned alike, so that half a depth pixel (1.3 mm at 0.55 m) could not average out.
     target = np.array([0, 0, 0.06])
     poses = [
-        synthetic.look_at(target + [0.03 * dx, 0.55 * np.cos(1.0) + 0.02 * dy, 0.55 * np.sin(1.0)], target)
+        synthetic.look_at(target + np.array([0.03 * dx, 0.55 * np.cos(1.0) + 0.02 * dy, 0.55 * np.sin(1.0)]), target)
         for dx in (-2, -1, 0, 1, 2)
         for dy in (-1, 0, 1)
     ]

@@ -228,9 +228,7 @@ def test_without_gravity_the_largest_plane_is_the_floor(seed: int) -> None:
     yaw=st.floats(-89, 89),
     center=st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
 )
-def test_minimum_rectangle_finds_the_rectangle(
-    length: float, share: float, yaw: float, center: tuple[float, float]
-) -> None:
+def test_minimum_rectangle_is_found(length: float, share: float, yaw: float, center: tuple[float, float]) -> None:
     size = np.array([length, length * share])
     local = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 2)) * size
     local[:4] = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) / 2 * size

@@ -60,7 +60,7 @@ def test_filter_drops_what_is_unsure_or_out_of_range() -> None:
     clean = filter_depth(flat(), confidence, minimum_confidence=2)
     assert {(3, 4), (3, 20)} == {(int(v), int(u)) for v, u in np.argwhere(clean == 0)}
     clean = filter_depth(flat(), confidence, minimum_confidence=1)
-    assert [(3, 20)] == [(int(v), int(u)) for v, u in np.argwhere(clean == 0)]
+    assert [(int(v), int(u)) for v, u in np.argwhere(clean == 0)] == [(3, 20)]
     assert not filter_depth(flat(0.1), None, minimum_confidence=2).any()
     assert not filter_depth(flat(6.0), None, minimum_confidence=2).any()
     assert not filter_depth(flat(-1.0), None, minimum_confidence=2).any()
