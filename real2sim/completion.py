@@ -36,7 +36,7 @@ SIMPLER = 0.05
 """How much agreement a simpler shape may give away against the best one."""
 PRIMITIVE_AGREEMENT = 0.90
 """Least agreement with the carved solid for a primitive: LiDAR rounds the edges of a sharp box away."""
-ROUND = 0.08
+ROUND = 0.085
 """Plans rounder than this (see `_roundness`) may be discs; scanned cans have 0.02 to 0.07, scanned square blocks 0.09 up."""
 NOT_A_BOX = 0.8
 """Agreement of the best box below which a plan that is not round (a mug's handle) does not speak against revolution."""
@@ -83,7 +83,8 @@ class _Candidate:
 
 
 def complete(
-    instance: Instance, surface: Surface, views: Sequence[DepthView], labels: NDArray[np.int64], label: int, warp: float
+    instance: Instance, surface: Surface, views: Sequence[DepthView], labels: NDArray[np.int64], label: int, warp: float,
+    ceiling: float | None = None,
 ) -> Solid:
     """Completes one instance.
 
@@ -93,16 +94,23 @@ def complete(
         views: aligned depth views.
         labels: int64 [V], instance number per vertex, -1 for none: neighbours bound the object.
         label: this instance's number.
+        ceiling: height [m] at which something stands on it, or None: it ends there.
         warp: height [m] of the seen support above its plane at this object (pose drift); taken off.
     """
     points = surface.vertices[instance.vertices]
+    normals = surface.normals[instance.vertices]
     base = instance.base + warp
     low, high = points.min(axis=0) - MARGIN, points.max(axis=0) + MARGIN
     low[2] = base
+    if ceiling is not None:
+        below = points[:, 2] < ceiling + warp + 0.01
+        if below.sum() >= 12:
+            points, normals = points[below], normals[below]
+        high[2] = max(ceiling + warp + 0.006, low[2] + 0.008)
     voxel = max(VOXEL_MIN, 0.7 * surface.voxel)
     low[2] += voxel / 2
     volume = observe(low, high, views, voxel=voxel)
-    carved = _carve(volume, points, surface, labels, label, base)
+    carved = _carve(volume, points, normals, surface, labels, label, base)
     candidates, round_plan = _candidates(volume, carved, points, base)
     best = _choose(candidates, carved, round_plan)
     occupied = best.field < 0
@@ -118,7 +126,9 @@ def complete(
 # ---------------------------------------------------------------------------------------------------------------- carving
 
 
-def _carve(volume: Volume, points: Float, surface: Surface, labels: NDArray[np.int64], label: int, base: float) -> Grid:
+def _carve(
+    volume: Volume, points: Float, normals: Float, surface: Surface, labels: NDArray[np.int64], label: int, base: float
+) -> Grid:
     """Signed field of the carved solid: negative inside, in metres near its surface."""
     voxel = volume.voxel
     z = volume.axis(2)
@@ -135,7 +145,7 @@ def _carve(volume: Volume, points: Float, surface: Surface, labels: NDArray[np.i
     near_column = ndimage.binary_dilation(column, iterations=2)
     outside = ~near_column[:, :, None] | (z[None, None, :] > top[:, :, None] + 3 * voxel)
     field[outside] = np.maximum(field[outside], voxel)
-    field = _keep_thin(volume, field, points, surface.normals[labels == label])
+    field = _keep_thin(volume, field, points, normals)
     extra = _thin_parts(volume, field < 0, base)
     field[extra] = -0.5 * voxel
     mine = _nearest_is_mine(volume, field, surface, labels, label)

@@ -80,7 +80,7 @@ def fuse(views: Sequence[DepthView], *, voxel: float | None = None, progress: Pr
         grid.integrate(blocks, depth, intrinsic, extrinsic, 1.0, FAR, TRUNCATION_VOXELS)
         if progress is not None:
             progress((number + 1) / len(views))
-    mesh = grid.extract_triangle_mesh(weight_threshold=min(3.0, max(1.0, len(views) / 10)))
+    mesh = grid.extract_triangle_mesh(weight_threshold=min(3.0, max(0.5, len(views) / 10)))
     if mesh.vertex.positions.shape[0] < 100:
         raise CaptureError("fusion found no surface: poses and depth contradict each other, or the phone moved too fast")
     mesh.compute_vertex_normals()

@@ -261,7 +261,10 @@ def _complete_all(
         support = structure.supports[instance.support]
         middle = surface.vertices[instance.vertices, :2].mean(axis=0, keepdims=True)
         warp = float(support.surface_height(middle)[0] - support.height)
-        solids.append(complete(instance, surface, views, labels, number, warp))
+        # Something else's foot is this object's top.
+        feet = [other.base for other in segmentation.instances if other.on == number]
+        ceiling = max(feet) if feet else None
+        solids.append(complete(instance, surface, views, labels, number, warp, ceiling))
         progress((number + 1) / len(segmentation.instances))
     return solids
 

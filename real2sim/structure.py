@@ -64,8 +64,11 @@ class Support:
 
     def contains(self, xy: Float, margin: float = 0.0) -> NDArray[np.bool_]:
         """Whether points xy [N, 2] lie over the outline grown by `margin` [m]."""
-        hull = ConvexHull(self.outline)
-        inside: NDArray[np.bool_] = (xy @ hull.equations[:, :2].T + hull.equations[:, 2] <= margin).all(axis=1)
+        low, high = self.outline.min(axis=0) - margin, self.outline.max(axis=0) + margin
+        inside: NDArray[np.bool_] = ((xy >= low) & (xy <= high)).all(axis=1)
+        for normal_x, normal_y, offset in ConvexHull(self.outline).equations:
+            near = np.flatnonzero(inside)
+            inside[near] = xy[near, 0] * normal_x + xy[near, 1] * normal_y + offset <= margin
         return inside
 
 

@@ -79,7 +79,7 @@ def load_pictures(
             continue
         height, width = color.shape[:2]
         pictures.append(Picture(
-            color, frame.intrinsics.scaled(width, height), best.world_from_camera, best.depth, _sharpness(best.color)
+            color, frame.intrinsics.scaled(width, height), best.world_from_camera, best.edges, _sharpness(best.color)
         ))
         if progress is not None:
             progress((number + 1) / len(groups))

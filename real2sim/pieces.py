@@ -1,0 +1,378 @@
+"""Pieces of surface above a support, and which of them belong together: the geometric half of instance segmentation.
+
+Surface is first cut too finely, along concave creases and strong colour edges; then neighbours are joined again unless their
+common border is concave along most of its length, because that is where one thing ends and another begins (local convexity,
+Stein et al. 2014). Last come the rules of statics: the inside of a bowl, and a handle that rests on nothing, are not objects.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
+
+from .capture import Float
+from .fusion import Surface
+
+CELL = 0.005
+"""Edge [m] of the cells in which ground plans are compared."""
+FINE_CREASE = -8.0
+"""Least principal curvature [1/m] under which the first, too fine, cut is made; a flat floor has +-6."""
+COLOR_EDGE = 45.0
+"""Difference in colour (of 255, largest channel) between neighbouring vertices that also cuts at first."""
+UNLIKE = (0.08, 0.25)
+CONCAVE_SHARE = (0.85, 0.25)
+"""Share of a border that must be concave to keep two pieces apart: most of it for pieces of one colour (mean colours that
+differ by less than 0.08 of full scale, such as the halves of a mug), a quarter for pieces of different colours."""
+
+LEDGE = 0.92
+"""Least vertical part of the normals beside the foot of a thing that stands on another (23 degrees)."""
+
+Labels = NDArray[np.int64]
+
+
+class Pieces:
+    """A labelling of some vertices of a surface that is being merged; labels are -1 outside `above`.
+
+    Attributes:
+        labels: int64 [V].
+    """
+
+    def __init__(self, surface: Surface, above: NDArray[np.bool_], height: Float, crease: float, smoothing: float) -> None:
+        self._surface, self._height, self._crease = surface, height, crease
+        self._index = np.flatnonzero(above)
+        self.labels: Labels = np.full(len(surface.vertices), -1, np.int64)
+        if len(self._index) == 0:
+            return
+        # Curvature at the foot of an object needs the floor round it: work on a band wider than what is labelled.
+        graph = adjacency(surface)
+        band = above.copy()
+        for _ in range(6):
+            band |= graph @ band > 0
+        inner = np.flatnonzero(band)
+        sub = graph[inner][:, inner]
+        curvature = np.zeros(len(surface.vertices))
+        curvature[inner] = least_curvature(
+            surface.vertices[inner], surface.normals[inner], sub, smoothing, surface.voxel
+        )
+        self._curvature = curvature
+        self._graph = graph[self._index][:, self._index]
+        self._cells = (surface.vertices[self._index, :2] / CELL).round().astype(int)
+        self._cells -= self._cells.min(axis=0) - 4
+        self._cut()
+
+    def _cut(self) -> None:
+        """The first, too fine, labelling."""
+        curvature = self._curvature[self._index]
+        colors = self._surface.colors[self._index].astype(np.int16)
+        edges = self._graph.tocoo()
+        step = np.abs(colors[edges.row] - colors[edges.col]).max(axis=1)
+        contrast = np.zeros(len(self._index), np.int16)
+        np.maximum.at(contrast, edges.row, step)
+        core = (curvature > FINE_CREASE) & (contrast < COLOR_EDGE)
+        # One ring of erosion closes the narrow leaks that noise leaves in a crease.
+        outside = self._graph @ (~core).astype(np.float32) > 0
+        minimum = max(8, int(4e-5 / self._surface.voxel**2))
+        local = components(self._graph, core & ~outside, minimum=minimum)
+        local = grow(self._graph, local)
+        # What no core reached (thin things are all edge) stands for itself.
+        rest = components(self._graph, local < 0, minimum=minimum)
+        local[rest >= 0] = rest[rest >= 0] + local.max(initial=-1) + 1
+        self.labels[self._index] = local
+
+    def _borders(self) -> dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Per pair of touching labels (smaller first): the vertices (as positions in `_index`) on either side."""
+        local = self.labels[self._index]
+        if not hasattr(self, "_edges"):
+            upper = sparse.triu(self._graph).tocoo()
+            differing = local[upper.row] != local[upper.col]
+            self._edges = (upper.row[differing], upper.col[differing])
+        row, col = self._edges
+        a, b = local[row], local[col]
+        border = (a >= 0) & (b >= 0) & (a != b)
+        row, col, a, b = row[border], col[border], a[border], b[border]
+        swap = a > b
+        first, second = np.where(swap, b, a), np.where(swap, a, b)
+        key = first * (int(local.max(initial=0)) + 1) + second
+        order = np.argsort(key, kind="stable")
+        result: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        if len(order) == 0:
+            return result
+        starts = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0])
+        for group in np.split(order, starts[1:]):
+            here = np.where(swap[group], col[group], row[group])
+            there = np.where(swap[group], row[group], col[group])
+            result[int(first[group[0]]), int(second[group[0]])] = (here.astype(np.int64), there.astype(np.int64))
+        return result
+
+    def join_convex(self) -> None:
+        """Joins neighbours whose border is not concave along most of its length."""
+        curvature = self._curvature[self._index]
+        # The crease runs along the border, a vertex or two to either side.
+        near = curvature.copy()
+        edges = self._graph.tocoo()
+        for _ in range(2):
+            around = near.copy()
+            np.minimum.at(around, edges.row, near[edges.col])
+            near = around
+        colors = self._surface.colors[self._index].astype(float)
+        while True:
+            local = self.labels[self._index]
+            known = local >= 0
+            count = np.bincount(local[known], minlength=1)
+            mean = np.stack([np.bincount(local[known], colors[known, c]) for c in range(3)], axis=1)
+            mean /= np.maximum(count, 1)[:, None]
+            # Each piece's best partner: the least concave border, alike in colour. Only mutual choices are joined, so that a
+            # box's top finds its own sides before either finds the neighbour that stands flush with them.
+            best: dict[int, tuple[float, int]] = {}
+            for (one, two), (here, there) in self._borders().items():
+                concave = float(np.mean(np.minimum(near[here], near[there]) < self._crease))
+                unlike = float(np.abs(mean[one] - mean[two]).max()) / 255
+                if concave >= np.interp(unlike, UNLIKE, CONCAVE_SHARE):
+                    continue
+                score = concave + 0.5 * unlike - 0.001 * min(len(here), 100)
+                for piece, other in ((one, two), (two, one)):
+                    if piece not in best or (score, other) < best[piece]:
+                        best[piece] = (score, other)
+            joined = {
+                max(piece, other): min(piece, other)
+                for piece, (_, other) in best.items() if best.get(other, (0.0, -1))[1] == piece
+            }
+            if not joined:
+                return
+            self._rename(joined)
+
+    def join_dependent(self, grounded: float) -> None:
+        """Joins what could not stay by itself to its neighbour: insides of containers, handles, spouts.
+
+        Args:
+            grounded: height [m] up to which a piece's lowest surface counts as resting on the support.
+        """
+        while True:
+            members = self._members()
+            low = {label: lowest(self._height[m]) for label, m in members.items()}
+            joined: dict[int, int] = {}
+            borders = sorted(self._borders().items(), key=lambda item: (-len(item[1][0]), item[0]))
+            for pair, (here, there) in borders:
+                if pair[0] in joined or pair[1] in joined:
+                    continue
+                level = float(np.median(np.minimum(
+                    self._height[self._index[here]], self._height[self._index[there]]
+                )))
+                for piece, other in (pair, pair[::-1]):
+                    below = here if other == pair[0] else there
+                    if self._depends(members, low, piece, other, level, grounded, self._facing_up(below, other)):
+                        joined[piece] = other
+                        joined[other] = other
+                        break
+            if not joined:
+                return
+            self._rename(joined)
+
+    def _depends(
+        self, members: dict[int, Labels], low: dict[int, float], piece: int, other: int, level: float, grounded: float,
+        facing_up: float,
+    ) -> bool:
+        mine, theirs = self._height[members[piece]], self._height[members[other]]
+        inside = np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004 and self._covered(members, piece, other) > 0.75
+        if inside:
+            return True
+        if low[piece] < grounded:
+            return False
+        stands = np.mean(mine > level) > 0.85 and low[other] < level - 0.005 and facing_up > LEDGE
+        return not (stands and self._covered(members, piece, other) > 0.5)
+
+    def _facing_up(self, border: NDArray[np.int64], label: int) -> float:
+        """How level the surface of `label` is beside a border: upper quartile of the normals' vertical part.
+
+        Things stand on ledges; a bottle's neck leaves its shoulder on a slope.
+        """
+        mask = np.zeros(len(self._index), np.float32)
+        mask[border] = 1
+        for _ in range(4):
+            mask = (self._graph @ mask > 0).astype(np.float32)
+        beside = (mask > 0) & (self.labels[self._index] == label)
+        return float(np.percentile(self._surface.normals[self._index[beside], 2], 75)) if beside.any() else 0.0
+
+    def join_floating(self, grounded: float, reach: float) -> None:
+        """Gives pieces that hang in the air to what they hang on; what hangs over nothing rests on its support, unseen.
+
+        A chair's back behind an unseen bar belongs to the chair; the upper half of a ball, whose underside LiDAR saw only at
+        a grazing angle, is the ball; a seat without visible legs takes in the stubs under it.
+        """
+        members = self._members()
+        low = {label: lowest(self._height[m]) for label, m in members.items()}
+        resting = {label for label in members if low[label] < grounded}
+        floating = sorted(set(members) - resting, key=lambda label: -len(members[label]))
+        renamed: dict[int, int] = {}
+        everything = np.concatenate([members[label] for label in members]) if members else np.zeros(0, np.int64)
+        owner = self.labels[everything]
+        size = np.bincount(owner, minlength=1)
+        tree = cKDTree(self._surface.vertices[everything])
+        for label in floating:
+            mine = members[label]
+            sample = self._surface.vertices[mine[:: max(1, len(mine) // 200)]]
+            near = np.unique(np.concatenate(tree.query_ball_point(sample, reach)).astype(np.int64))
+            others = owner[near]
+            others = others[others != label]
+            if len(others) == 0:
+                continue
+            # What hangs holds on to what it is nearest to with most of its surface: its most frequent close neighbour.
+            frequent = np.bincount(others, minlength=len(size))
+            allowed = [
+                int(o) for o in np.argsort(-frequent, kind="stable")[:5]
+                if frequent[o] > 0 and _root(renamed, int(o)) != label and (int(o) in resting or size[o] > size[label])
+            ]
+            if allowed and self._covered(members, label, allowed[0]) < 0.98:
+                renamed[label] = _root(renamed, allowed[0])
+        for label in floating:
+            if label in renamed:
+                continue
+            for other in resting:
+                if len(members[other]) < len(members[label]) and self._covered(members, other, label) > 0.6:
+                    renamed[other] = label
+        self._rename({**{label: label for label in members}, **{a: _root(renamed, a) for a in renamed}})
+
+    def drop(self, labels: set[int]) -> None:
+        """Forgets pieces."""
+        self.labels[np.isin(self.labels, list(labels))] = -1
+
+    def _members(self) -> dict[int, Labels]:
+        local = self.labels[self._index]
+        order = np.argsort(local, kind="stable")
+        values, starts = np.unique(local[order], return_index=True)
+        groups = np.split(self._index[order], starts[1:])
+        return {int(v): g for v, g in zip(values, groups, strict=True) if v >= 0}
+
+    def _covered(self, members: dict[int, Labels], piece: int, other: int) -> float:
+        """Share of `piece`'s ground plan that lies within the outline of `other` (holes filled)."""
+        position = np.full(len(self._surface.vertices), -1)
+        if not hasattr(self, "_position"):
+            position[self._index] = np.arange(len(self._index))
+            self._position = position
+        mine, theirs = self._cells[self._position[members[piece]]], self._cells[self._position[members[other]]]
+        low, high = theirs.min(axis=0) - 4, theirs.max(axis=0) + 5
+        mask = np.zeros(high - low, bool)
+        mask[tuple((theirs - low).T)] = True
+        mask = ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=2))
+        within = ((mine >= low) & (mine < high)).all(axis=1)
+        return float(mask[tuple((mine[within] - low).T)].sum() / len(mine))
+
+    def _rename(self, target: dict[int, int]) -> None:
+        if not target:
+            return
+        table = np.arange(int(self.labels.max()) + 2)
+        for old, new in target.items():
+            table[old] = new
+        known = self.labels >= 0
+        self.labels[known] = table[self.labels[known]]
+
+    def compact(self) -> Labels:
+        """The labels, numbered 0, 1, 2, ... in order of their first vertex."""
+        _, compacted = np.unique(self.labels, return_inverse=True)
+        return np.asarray(compacted - int((self.labels < 0).any()), np.int64)
+
+
+def _root(renamed: dict[int, int], label: int) -> int:
+    seen = set()
+    while label in renamed and renamed[label] != label and label not in seen:
+        seen.add(label)
+        label = renamed[label]
+    return label
+
+
+def lowest(height: Float) -> float:
+    """Height of the lowest surface [m], allowing for five stray vertices; a chair stands on very few."""
+    rank = min(5, len(height) - 1)
+    return float(np.partition(height, rank)[rank])
+
+
+# ------------------------------------------------------------------------------------------------------------------ graph
+
+
+def adjacency(surface: Surface) -> sparse.csr_matrix:
+    """Symmetric 0/1 adjacency [V, V] of the mesh."""
+    faces = surface.faces
+    i = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
+    j = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
+    count = len(surface.vertices)
+    graph = sparse.coo_matrix((np.ones(len(i), np.float32), (i, j)), shape=(count, count)).tocsr()
+    graph = graph + graph.T
+    graph.data[:] = 1
+    return graph
+
+
+def least_curvature(points: Float, normals: Float, graph: sparse.csr_matrix, scale: float, voxel: float) -> Float:
+    """Least principal curvature [N] in 1/m (positive where convex) after smoothing over about `scale` metres.
+
+    The curvature tensor of a vertex is gathered from its edges, and its principal curvatures follow from the tensor's two
+    tangential eigenvalues (Taubin 1995, equation 5: k1 = 3 m1 - m2, k2 = 3 m2 - m1).
+    """
+    degree = np.asarray(graph.sum(axis=1)).ravel() + 1
+    average = sparse.diags(1 / degree) @ (graph + sparse.identity(graph.shape[0], format="csr", dtype=np.float32))
+    for _ in range(max(1, round((scale / voxel) ** 2))):
+        points = average @ points
+        normals = average @ normals
+    normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
+    edges = graph.tocoo()
+    step = points[edges.col] - points[edges.row]
+    normal = normals[edges.row]
+    square = np.maximum((step * step).sum(1), (0.3 * voxel) ** 2)
+    bend = ((normals[edges.col] - normal) * step).sum(1) / square
+    # Two tangents per vertex turn the tensor into a symmetric 2 x 2 matrix with closed-form eigenvalues.
+    helper = np.where(np.abs(normals[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
+    first = np.cross(normals, helper)
+    first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-12
+    second = np.cross(normals, first)
+    u, v = (step * first[edges.row]).sum(1), (step * second[edges.row]).sum(1)
+    length = np.hypot(u, v) + 1e-12
+    u, v = u / length, v / length
+    count = len(points)
+    tensor = np.stack([np.bincount(edges.row, bend * w, count) for w in (u * u, u * v, v * v)], axis=1)
+    tensor /= np.maximum(degree - 1, 1)[:, None]
+    # Neighbours share almost the same tangent plane but not the same tangents: average in space, not in (u, v).
+    a, b, c = tensor.T
+    full = (
+        a[:, None, None] * first[:, :, None] * first[:, None, :]
+        + b[:, None, None] * (first[:, :, None] * second[:, None, :] + second[:, :, None] * first[:, None, :])
+        + c[:, None, None] * second[:, :, None] * second[:, None, :]
+    ).reshape(count, 9)
+    for _ in range(2):
+        full = average @ full
+    full = full.reshape(count, 3, 3)
+    a = np.einsum("ni,nij,nj->n", first, full, first)
+    b = np.einsum("ni,nij,nj->n", first, full, second)
+    c = np.einsum("ni,nij,nj->n", second, full, second)
+    middle, spread = (a + c) / 2, np.sqrt(((a - c) / 2) ** 2 + b**2)
+    return np.asarray(3 * (middle - spread) - (middle + spread))
+
+
+def components(graph: sparse.csr_matrix, mask: NDArray[np.bool_], *, minimum: int) -> Labels:
+    """Labels [N] of the connected components of the masked vertices with at least `minimum` of them; -1 elsewhere."""
+    index = np.flatnonzero(mask)
+    labels = np.full(graph.shape[0], -1, np.int64)
+    if len(index) == 0:
+        return labels
+    _, parts = csgraph.connected_components(graph[index][:, index], directed=False)
+    sizes = np.bincount(parts)
+    order = np.flatnonzero(sizes >= minimum)
+    renumber = np.full(len(sizes), -1, np.int64)
+    renumber[order] = np.arange(len(order))
+    labels[index] = renumber[parts]
+    return labels
+
+
+def grow(graph: sparse.csr_matrix, labels: Labels) -> Labels:
+    """Spreads labels over the graph, one ring at a time; what no label reaches stays -1."""
+    labels = labels.copy()
+    edges = graph.tocoo()
+    row, col = edges.row, edges.col
+    while True:
+        front = (labels[row] >= 0) & (labels[col] < 0)
+        if not front.any():
+            return labels
+        # The smallest label wins a tie, so that the result does not depend on edge order.
+        order = np.argsort(-labels[row[front]], kind="stable")
+        labels[col[front][order]] = labels[row[front][order]]
