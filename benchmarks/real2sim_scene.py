@@ -25,7 +25,7 @@ from ..scenes.settle import FROZEN_NOTE
 from .ground_truth_scenes import GroundTruthScene, TruthObject
 from .real2sim_scores import Fault, MotionScore, ObjectScore, SceneScore
 from .scoring import Box, box_around, box_iou, chamfer, match_overlaps, size_error, solid_iou, yaw_error, yaw_period
-from .trajectories import Arena, Push, Track, motion_error
+from .trajectories import DROP_TILT, Arena, Push, Track, motion_error
 
 Float = NDArray[np.float64]
 
@@ -34,9 +34,10 @@ FOUND, WELL_FOUND = 0.25, 0.5
 LARGEST_SHIFT = 0.04
 """A support farther [m] from the true height is not the true support: nothing is shifted then."""
 PUSHED_WRONG, TIPPED_WRONG = 0.02, np.radians(15.0)
-"""A push goes wrong if the object ends 2 cm (a fifth of the push) or 15 degrees of tilt from where it should."""
+"""A push or tilted drop goes wrong if the object ends 2 cm (a fifth of the push) or 15 degrees of tilt from where it
+should."""
 DROPPED_WRONG, LANDED_WRONG = 0.01, np.radians(5.0)
-"""A drop goes wrong if the object comes to rest 1 cm or 5 degrees of tilt from where it should."""
+"""A level drop goes wrong if the object comes to rest 1 cm or 5 degrees of tilt from where it should."""
 
 
 def failed_scene(truth: GroundTruthScene, error: str) -> SceneScore:
@@ -263,19 +264,27 @@ class _Motions:
         self._loaded = {o.stands_on for o in truth.objects}
 
     def scores(self, o: TruthObject, found: str) -> tuple[MotionScore, ...]:
-        """Two pushes, and a drop where nothing stands on the object."""
+        """Two pushes, and two drops where nothing stands on the object."""
         round_ = o.yaw_symmetry == "any"
         scores = []
         for kind, direction in (("push +x", (1.0, 0.0)), ("push +y", (0.0, 1.0))):
             push = Push.at(o.vertices, direction)
             tracks = self._original.push(o.name, push), self._rebuilt.push(found, push)
             scores.append(_motion_score(kind, *tracks, o.box_center, round_, PUSHED_WRONG, TIPPED_WRONG))
-        if o.name not in self._loaded:
-            if self._rebuilt.movable(found):
-                tracks = self._original.drop(o.name), self._rebuilt.drop(found)
-                scores.append(_motion_score("drop", *tracks, o.box_center, round_, DROPPED_WRONG, LANDED_WRONG))
-            else:
-                scores.append(MotionScore(kind="drop", failure="it is fixed in the rebuilt scene"))
+        for kind, tilt, far, tilted in (
+            ("drop", 0.0, DROPPED_WRONG, LANDED_WRONG),
+            ("tilted drop", DROP_TILT, PUSHED_WRONG, TIPPED_WRONG),
+        ):
+            if o.name in self._loaded:
+                continue
+            if not self._rebuilt.movable(found):
+                scores.append(MotionScore(kind=kind, failure="it is fixed in the rebuilt scene"))
+                continue
+            tracks = (
+                self._original.drop(o.name, o.box_center, tilt=tilt),
+                self._rebuilt.drop(found, o.box_center, tilt=tilt),
+            )
+            scores.append(_motion_score(kind, *tracks, o.box_center, round_, far, tilted))
         return tuple(scores)
 
 

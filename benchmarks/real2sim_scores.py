@@ -18,7 +18,7 @@ class MotionScore(_Model):
     """One push or drop in both simulations.
 
     Attributes:
-        kind: "push +x", "push +y" or "drop".
+        kind: "push +x", "push +y", "drop" or "tilted drop".
         mean_mm: distance between the two motions of the object's middle, averaged over time; final_mm: at the end.
         height_mm: vertical part at the end, rebuilt minus original.
         yaw_deg: turn about the vertical between the two ends; None for objects that look the same from all sides.
@@ -53,7 +53,7 @@ class ObjectScore(_Model):
         mass_ratio: rebuilt over true.
         settle_drift_mm, settle_tilt_deg: how settling moved it.
         stable, frozen: whether it stays under gravity; whether it was fixed in place because it did not.
-        motions: pushes and the drop, for objects that stand on the support.
+        motions: pushes and drops, for objects that stand on the support.
     """
 
     truth: str
