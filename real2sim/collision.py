@@ -6,10 +6,12 @@ object off its support and push neighbours apart.
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 
 import numpy as np
 import trimesh
@@ -96,29 +98,44 @@ def _fibonacci(count: int) -> Float:
 
 
 def _decompose(mesh: trimesh.Trimesh) -> list[Float] | None:
-    """CoACD parts in a process of its own: a run that hangs or crashes costs a minute, not the scan."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    worker = context.Process(
-        target=_coacd_worker, args=(theirs, np.asarray(mesh.vertices), np.asarray(mesh.faces, np.int64)), daemon=True
-    )
-    worker.start()
-    theirs.close()
+    """CoACD parts in a process of its own: a run that hangs or crashes costs a minute, not the scan.
+
+    Not by `multiprocessing`, which would import the caller's script again and, where that script scans, scan again.
+    """
+    command = [sys.executable, "-m", f"{__package__}.collision"]
+    request = pickle.dumps((np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)))
     try:
-        result: list[Float] | None = ours.recv() if ours.poll(TIME_LIMIT) else None
-    except EOFError:
-        result = None
-    worker.kill()
-    worker.join()
-    return result
+        done = subprocess.run(command, input=request, capture_output=True, timeout=TIME_LIMIT, check=True)
+        parts: list[Float] = pickle.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, pickle.UnpicklingError, EOFError):
+        return None
+    return parts
 
 
-def _coacd_worker(pipe: Connection, vertices: Float, faces: NDArray[np.int64]) -> None:
+def _coacd_worker() -> None:
+    """Reads vertices and faces from standard input, writes the points of each convex part to standard output."""
+    # CoACD may print: what it prints must not get between us and our reader.
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    vertices, faces = pickle.load(sys.stdin.buffer)
     import coacd
 
     coacd.set_log_level("off")
     parts: Sequence[tuple[Float, Float]] = coacd.run_coacd(
-        coacd.Mesh(vertices, faces), threshold=0.06, max_convex_hull=MAX_PARTS, preprocess_mode="off",
-        resolution=1000, mcts_nodes=10, mcts_iterations=60, mcts_max_depth=2, merge=True, seed=0,
+        coacd.Mesh(vertices, faces),
+        threshold=0.06,
+        max_convex_hull=MAX_PARTS,
+        preprocess_mode="off",
+        resolution=1000,
+        mcts_nodes=10,
+        mcts_iterations=60,
+        mcts_max_depth=2,
+        merge=True,
+        seed=0,
     )
-    pipe.send([np.asarray(points, np.float64) for points, _ in parts])
+    with output:
+        pickle.dump([np.asarray(points, np.float64) for points, _ in parts], output)
+
+
+if __name__ == "__main__":
+    _coacd_worker()

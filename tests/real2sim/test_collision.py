@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import mujoco
 import numpy as np
 import pytest
@@ -168,6 +172,33 @@ def test_crashed_decomposition_costs_detail_and_is_said(monkeypatch: pytest.Monk
     (shape,), how = build_collision(mesh, "carved")
     assert how == "hull (decomposition failed)"
     np.testing.assert_allclose(shape.size, mesh.size, atol=1e-9)
+
+
+def test_script_without_main_guard_is_not_run_again(tmp_path: Path) -> None:
+    """A user's three-line script decomposes once; it must not be imported again by the process that decomposes."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import trimesh\n"
+        "from pocketworlds.real2sim.collision import build_collision\n"
+        "from pocketworlds.real2sim.meshing import ObjectMesh\n"
+        "import numpy as np\n"
+        "ring = trimesh.creation.annulus(0.04, 0.06, 0.05, sections=16)\n"
+        "mesh = ObjectMesh(np.asarray(ring.vertices), np.asarray(ring.faces), np.ptp(ring.vertices, axis=0), np.eye(4))\n"
+        "print(build_collision(mesh, 'carved')[1])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["coacd"], done.stderr
+
+
+@pytest.mark.parametrize("trouble", ["import os; os._exit(3)", "import time; time.sleep(60)", "print('no pickle')"])
+def test_decomposition_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: str) -> None:
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{trouble}"\n')
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    monkeypatch.setattr(collision, "TIME_LIMIT", 1.0)
+    _, how = build_collision(step(), "carved")
+    assert how == "hull (decomposition failed)"
 
 
 def test_flat_thin_parts_are_dropped_not_handed_to_mujoco(monkeypatch: pytest.MonkeyPatch) -> None:
