@@ -19,21 +19,27 @@ from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
-from .pieces import CELL, Pieces, lowest
+from .pieces import CELL, Pieces, adjacency, components, lowest
 from .structure import Structure, Support, support_below
 from .views import DepthView, project
 
-MIN_HEIGHT = 0.006
-"""Least height [m] above the support at which surface counts as an object's: three times a floor's residual."""
-NOISE = 0.010
-"""Height that range noise alone can give a flat floor, as a share of the viewing distance (LiDAR: 0.5 to 1 %)."""
-MIN_TOP = 0.008
-"""Objects lower than this [m] are not told from the support's own noise."""
+MIN_HEIGHT, MIN_TOP = 0.006, 0.008
+"""Least height [m] above the support of surface that is an object's, and of an object's top."""
+NOISE = (0.010, 0.014)
+"""The same two heights as shares of the viewing distance: what range noise alone can give a flat floor."""
+THIN_HEIGHT, THIN_TOP, THIN_NOISE, THIN_RMS = 0.0035, 0.005, (0.006, 0.009), 4.0
+"""Lower limits for what also differs in colour from the support round it: smeared LiDAR shows a wrench of 9 mm as 6 mm high."""
+THIN_CONTRAST = 15.0
+"""Least difference in colour (of 255, largest channel) of a thin thing from its surroundings."""
+THIN_CLEARANCE = 0.025
+"""Thin things nearer [m] to an object than this are the blurred foot of that object."""
 MIN_AREA = 2e-4
 """Least footprint [m^2] of an object."""
 CREASE_CURVATURE = -35.0
 """Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps -40 to
 -100, the inner wall of a mug (radius 35 mm) -28, a flat floor +-6."""
+TABLE_EDGE = 0.035
+"""Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
 FAR = 2.5
 """Things seen from this many times the distance of the main support are background."""
 CLOSED_RING = 0.6
@@ -104,7 +110,8 @@ class GeometricSegmenter:
         """See `InstanceSegmenter`."""
         support, height = heights(surface, structure)
         distance = viewing_range(surface, views)
-        above = (support >= 0) & (height > np.maximum(np.maximum(MIN_HEIGHT, 1.5 * surface.voxel), NOISE * distance))
+        least = np.maximum(np.maximum(MIN_HEIGHT, 1.5 * surface.voxel), NOISE[0] * distance)
+        above = (support >= 0) & (height > least)
         above &= ~_on_wall(surface, structure)
         candidates = np.flatnonzero(above)
         above[candidates[phantom(surface.vertices[candidates], views)]] = False
@@ -114,7 +121,25 @@ class GeometricSegmenter:
             pieces.join_convex()
             pieces.join_dependent(grounded)
             pieces.join_floating(grounded, max(0.03, 8 * surface.voxel))
-        return pieces.compact()
+        labels = pieces.compact()
+        return self._add_thin(surface, structure, views, labels, height, support, distance)
+
+    def _add_thin(
+        self, surface: Surface, structure: Structure, views: Sequence[DepthView], labels: NDArray[np.int64], height: Float,
+        support: NDArray[np.int64], distance: Float,
+    ) -> NDArray[np.int64]:
+        """Adds flat things, which only their colour tells from noise (`_reject` asks for it)."""
+        rms = np.array([item.rms for item in structure.supports])[support]
+        least = np.maximum(np.maximum(THIN_HEIGHT, 0.8 * surface.voxel), np.maximum(THIN_RMS * rms, THIN_NOISE[0] * distance))
+        low = np.flatnonzero((support >= 0) & (height > least) & (height < 2 * THIN_TOP + MIN_TOP) & (labels < 0))
+        if (labels >= 0).any():
+            plan = surface.vertices[:, :2]
+            low = low[cKDTree(plan[labels >= 0]).query(plan[low], distance_upper_bound=THIN_CLEARANCE)[0] > THIN_CLEARANCE]
+        mask = np.zeros(len(labels), bool)
+        mask[low] = True
+        mask &= ~_on_wall(surface, structure)
+        pieces = components(adjacency(surface), mask, minimum=max(12, int(MIN_AREA / surface.voxel**2)))
+        return np.where(pieces >= 0, pieces + labels.max(initial=-1) + 1, labels)
 
 
 def phantom(points: Float, views: Sequence[DepthView], *, maximum: int = 80) -> NDArray[np.bool_]:
@@ -201,15 +226,19 @@ def _reject(
 ) -> tuple[str | None, bool]:
     """Why a piece of surface is no whole object (None if it is one), and whether it runs out of the scan."""
     xy = surface.vertices[members, :2]
+    top = float(np.percentile(height[members], 95))
     footprint = len(np.unique((xy / CELL).astype(int), axis=0)) * CELL**2
-    top = float(surface.vertices[members, 2].max())
     for table in tables:
-        if support.height < table.height - 0.1 and top > table.height - 0.12 and table.contains(xy, 0.04).mean() > 0.5:
-            return "part of the table above it", False
+        if support.height < table.height - 0.1 and table.contains(xy, 0.04).mean() > 0.5:
+            return "under the table: its leg, or seen too incompletely", False
+    if support.kind == "table" and top < 0.06 and support.contains(xy, -TABLE_EDGE).mean() < 0.6:
+        return "the table's own edge", False
     if distance > FAR * near:
         return f"seen only from {distance:.1f} m, too far off to measure beside what was scanned from {near:.1f} m", False
-    if np.percentile(height[members], 95) < max(MIN_TOP, 2.5 * surface.voxel, 4 * support.rms, 1.4 * NOISE * distance):
-        return "lower than the noise of its support", False
+    if top < max(MIN_TOP, 2.5 * surface.voxel, 4 * support.rms, NOISE[1] * distance):
+        thin = top > max(THIN_TOP, surface.voxel, THIN_RMS * support.rms, THIN_NOISE[1] * distance)
+        if not thin or _contrast(surface, members) < THIN_CONTRAST:
+            return "lower than the noise of its support", False
     ring = seen.ring_share(xy)
     if ring < CLOSED_RING:
         return f"cut off by the edge of the scan (only {ring:.0%} of its surroundings seen)", True
@@ -219,6 +248,18 @@ def _reject(
 
 
 # ----------------------------------------------------------------------------------------------------------------- checks
+
+
+def _contrast(surface: Surface, members: NDArray[np.int64]) -> float:
+    """How much the median colour of a piece differs from that of the surface 1 to 3 cm round it, of 255."""
+    points = surface.vertices[members]
+    low, high = points.min(axis=0) - 0.03, points.max(axis=0) + 0.03
+    near = np.flatnonzero(((surface.vertices > low) & (surface.vertices < high)).all(axis=1))
+    away = cKDTree(points[:, :2]).query(surface.vertices[near, :2])[0]
+    ring = near[(away > 0.01) & (away < 0.03)]
+    if len(ring) < 10:
+        return 0.0
+    return float(np.abs(np.median(surface.colors[members], axis=0) - np.median(surface.colors[ring], axis=0)).max())
 
 
 def _on_wall(surface: Surface, structure: Structure) -> NDArray[np.bool_]:

@@ -27,6 +27,8 @@ CONCAVE_SHARE = (0.85, 0.25)
 """Share of a border that must be concave to keep two pieces apart: most of it for pieces of one colour (mean colours that
 differ by less than 0.08 of full scale, such as the halves of a mug), a quarter for pieces of different colours."""
 
+HANDLE_WIDTH = 0.025
+"""Widest a handle is [m]."""
 LEDGE = 0.92
 """Least vertical part of the normals beside the foot of a thing that stands on another (23 degrees)."""
 
@@ -177,12 +179,19 @@ class Pieces:
     ) -> bool:
         mine, theirs = self._height[members[piece]], self._height[members[other]]
         inside = np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004 and self._covered(members, piece, other) > 0.75
-        if inside:
+        if inside or self._is_handle(members[piece], members[other]):
             return True
         if low[piece] < grounded:
             return False
         stands = np.mean(mine > level) > 0.85 and low[other] < level - 0.005 and facing_up > LEDGE
         return not (stands and self._covered(members, piece, other) > 0.5)
+
+    def _is_handle(self, piece: Labels, other: Labels) -> bool:
+        """Whether a piece is slender, upright and small beside its neighbour, like a mug's handle."""
+        mine, theirs = self._surface.vertices[piece], self._surface.vertices[other]
+        width, depth = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(mine[:, :2].T)), 0)) * 3.5
+        height = float(np.ptp(mine[:, 2]))
+        return bool(width < HANDLE_WIDTH and height > 1.3 * depth and len(mine) < 0.2 * len(theirs) and height < np.ptp(theirs[:, 2]))
 
     def _facing_up(self, border: NDArray[np.int64], label: int) -> float:
         """How level the surface of `label` is beside a border: upper quartile of the normals' vertical part.

@@ -155,11 +155,12 @@ def _scan_frames(
             raise CaptureError(
                 f"{capture.path}: has neither depth frames, nor a mesh, nor a room; scan with LiDAR depth switched on"
             )
-        mesh = capture.mesh
+        mesh, known_notes = capture.mesh, len(capture.notes)
         capture = runner.run(
             "virtual views", lambda progress: view_mesh(capture, mesh, progress=progress),
             lambda c: {"views": len(c.frames)}, cached=False,
         )
+        notes += capture.notes[known_notes:]
         notes.append("Rebuilt from the app's mesh, seen by a virtual phone: what the mesh closed over counts as seen.")
     if any(frame.world_from_camera is None for frame in capture.frames):
         capture = replace(capture, frames=tuple(_placed(frame) for frame in capture.frames), has_gravity=False)
