@@ -92,7 +92,7 @@ def run_benchmark(
         maximum_frames: depth frames that `scan` uses.
 
     Raises:
-        SceneError: `out` cannot be written.
+        SceneError: `out` cannot be written, or holds a folder of a scene's name that is not ours.
     """
     out, phone, notify = Path(out).absolute(), phone or PhoneModel(), notify or (lambda name, share: None)
     jobs = [
@@ -101,9 +101,10 @@ def run_benchmark(
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if fresh:
-            for job in jobs:
-                _clear(out / job.name)
+        for job in jobs:
+            _check_ours(out / job.name)
+            if fresh:
+                shutil.rmtree(out / job.name, ignore_errors=True)
         scores = [] if not jobs else _run_all(jobs, workers, notify)
         result = BenchmarkResult(_header(jobs, workers), tuple(scores))
         _write(out / "results.json", json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
@@ -117,7 +118,7 @@ def run_benchmark(
 # One scene, in a process of its own -----------------------------------------------------------------------------------
 
 
-def run_scene(job: _Job, progress: Callable[[float], None]) -> SceneScore:
+def _run_scene(job: _Job, progress: Callable[[float], None]) -> SceneScore:
     """Simulates, rebuilds and scores one scene, or takes from its folder what is there already."""
     home = job.out / job.name
     keys = _keys(job)
@@ -129,7 +130,7 @@ def run_scene(job: _Job, progress: Callable[[float], None]) -> SceneScore:
     expected = json.loads(json.dumps(truth_record(truth)))
     record = _kept_truth(home, keys["capture"])
     if record is None or any(record.get(key) != value for key, value in expected.items()):
-        _clear(home)
+        shutil.rmtree(home, ignore_errors=True)
         partial = job.out / f".{job.name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         made = write_scene(truth, partial, phone=job.phone)
@@ -177,11 +178,10 @@ def run_scene(job: _Job, progress: Callable[[float], None]) -> SceneScore:
     return score
 
 
-def _clear(home: Path) -> None:
-    """Removes a scene's folder, if this benchmark has made it."""
+def _check_ours(home: Path) -> None:
+    """What this benchmark has not made it must not replace."""
     if home.exists() and not (home / "capture.key").is_file():
         raise SceneError(f"{home} was not made by this benchmark and will not be overwritten; choose another folder")
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def _kept_score(home: Path, key: str) -> SceneScore | None:
@@ -293,7 +293,7 @@ def _work(pipe: Connection, job: _Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        pipe.send(run_scene(job, lambda share: pipe.send(float(share))))
+        pipe.send(_run_scene(job, lambda share: pipe.send(float(share))))
     except Exception as error:
         import traceback
 

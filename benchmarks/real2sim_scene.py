@@ -226,23 +226,30 @@ def _why_missed(
     if len(pieces) > 1:
         return f"fell apart into {', '.join(pieces)}{beside}"
     if best >= 0 and overlap[best] > 0.05 and best not in taken:
-        return f"rebuilt as {found[best].item.name} with a box overlap of only {overlap[best]:.2f}{beside}"
+        return f"rebuilt as {found[best].item.name}, box overlap only {overlap[best]:.2f}{_moved(found[best])}{beside}"
     return f"nothing was rebuilt there{beside}"
+
+
+def _moved(f: _Found) -> str:
+    drift = 1000 * f.item.provenance.settle_drift if f.item.provenance else 0.0
+    return f", settling moved it by {drift:.0f} mm" if drift > 5 else ""
 
 
 def _why_false(f: _Found, truth: Sequence[TruthObject]) -> str:
     covered = [o.name for o in truth if _share(_true_box(o), f.box) > 0.5]
     inside = [o.name for o in truth if _share(f.box, _true_box(o)) > 0.5]
     if len(covered) > 1:
-        return f"covers {', '.join(covered)}"
+        return f"covers {', '.join(covered)}{_moved(f)}"
     if inside:
         return f"a piece of {inside[0]}"
     if covered:
         return f"too large for {covered[0]}"
+    overlap, best = max((_overlap(o, f), o.name) for o in truth)
+    if overlap > 0.05:
+        return f"box overlap with {best} only {overlap:.2f}{_moved(f)}"
     near = min(truth, key=lambda o: float(np.linalg.norm(o.box_center - f.box.center)))
-    return (
-        f"no true object there; nearest {near.name}, {100 * np.linalg.norm(near.box_center - f.box.center):.0f} cm away"
-    )
+    far = 100 * float(np.linalg.norm(near.box_center - f.box.center))
+    return f"no true object there: {near.name} is nearest, {far:.0f} cm away{_moved(f)}"
 
 
 def _share(inner: Box, outer: Box) -> float:

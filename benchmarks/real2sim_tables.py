@@ -15,7 +15,7 @@ from .tables import Table
 from .trajectories import DROP_HEIGHT, DROP_TILT, PUSH_LENGTH, PUSH_SECONDS
 
 if TYPE_CHECKING:
-    from .real2sim_results import BenchmarkResult
+    from .real2sim_results import BenchmarkResult, Check
 
 LAYOUTS = ("apart", "contact")
 WORST = 5
@@ -51,8 +51,7 @@ def report_tables(result: BenchmarkResult) -> list[Table]:
 
 def _checks_table(result: BenchmarkResult) -> Table:
     rows = [
-        [c.name, c.statistic, _number(c.value), _interval(c.interval), c.required, "PASS" if c.passed else "FAIL"]
-        for c in result.checks()
+        [c.name, c.statistic, _number(c.value), _interval(c.interval), c.required, _verdict(c)] for c in result.checks()
     ]
     within = [factor(o.mass_ratio) <= 2 for _, o in result.objects()]
     return Table(
@@ -101,7 +100,8 @@ def _figures_table(result: BenchmarkResult) -> Table:
 
 
 def _category_table(result: BenchmarkResult) -> Table:
-    true = Counter(item.category for s in result.scenes for item in (*s.objects, *s.missed))
+    true = Counter(o.category for s in result.scenes for o in s.objects)
+    true.update(f.category for s in result.scenes for f in s.missed)
     rows = []
     for category in sorted(true):
         objects = [o for _, o in result.objects(category=category)]
@@ -310,6 +310,10 @@ def statistics(values: Sequence[float | None], more_is_better: bool) -> dict[str
         "tenth": float(np.quantile(known, 0.1 if more_is_better else 0.9)),
         "worst": float(known.min() if more_is_better else known.max()),
     }
+
+
+def _verdict(check: Check) -> str:
+    return "not run" if check.value is None else "PASS" if check.passed else "FAIL"
 
 
 def _ratio(hits: int, total: int) -> str:
