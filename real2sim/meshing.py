@@ -65,7 +65,7 @@ def build_mesh(solid: Solid) -> ObjectMesh:
     elif solid.method == "sphere":
         mesh = trimesh.creation.icosphere(subdivisions=3, radius=size[2] / 2)
     elif solid.method == "lying cylinder":
-        turn = trimesh.transformations.rotation_matrix(np.pi / 2, [0, 1, 0])
+        turn = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1.0]])
         mesh = trimesh.creation.cylinder(radius=size[2] / 2, height=size[0], sections=48, transform=turn)
     else:
         return _from_field(solid, frame)
@@ -84,7 +84,7 @@ def _from_field(solid: Solid, frame: Float) -> ObjectMesh:
         raise CaptureError("the completed surface of an object encloses no volume")
     # Where the surface passes through a voxel's centre, triangles shrink to points; merged, they tear the surface open.
     padded[np.abs(padded) < 1e-3 * voxel] = 1e-3 * voxel
-    vertices, faces, _, _ = marching_cubes(padded, 0.0)
+    vertices, faces, _, _ = marching_cubes(padded, 0.0)  # type: ignore[no-untyped-call]
     world = solid.volume.origin + (vertices - 1) * voxel
     mesh = trimesh.Trimesh(world, faces[:, ::-1], process=False)
     if mesh.volume < 0:

@@ -116,7 +116,7 @@ def test_interrupted_scan_leaves_nothing_and_resumes(
     """Control-C while assembling; the run after it reuses every finished stage and ends as if nothing had happened."""
     out = tmp_path / "scenes" / "desk"
 
-    def interrupted(*arguments: object) -> Scene:
+    def interrupted(*arguments: object, **keywords: object) -> Scene:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -166,9 +166,7 @@ def level_picture(color: Image, depth: float, *, sharpness: float = 1.0, height:
     pose = np.diag([1.0, -1.0, -1.0, 1.0])
     pose[2, 3] = height
     h, w = color.shape[:2]
-    return Picture(
-        color, Intrinsics(200, 200, w / 2, h / 2, w, h), pose, np.full((h, w), depth, np.float32), sharpness
-    )
+    return Picture(color, Intrinsics(200, 200, w / 2, h / 2, w, h), pose, np.full((h, w), depth, np.float32), sharpness)
 
 
 def plain(value: int) -> Image:

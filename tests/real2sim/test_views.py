@@ -121,7 +121,8 @@ def test_project_tells_outside_from_inside() -> None:
     just = 1e-6
     inside = np.array([[just, just], [32 - just, 24 - just]])
     outside = np.array([[-just, 5], [5, -just], [32 + just, 5], [5, 24 + just]])
-    points = ray_points(view, *np.concatenate([inside, outside]).T, np.ones(6))
+    spots = np.concatenate([inside, outside])
+    points = ray_points(view, spots[:, 0], spots[:, 1], np.ones(6))
     behind = np.array([[0, 0, -1.0], [0, 0, 0.0]])
     pixels, _, seen = project(np.concatenate([points, behind]), view)
     assert seen.tolist() == [True, True, False, False, False, False, False, False]
