@@ -183,7 +183,8 @@ def test_script_without_main_guard_is_not_run_again(tmp_path: Path) -> None:
         "from pocketworlds.real2sim.meshing import ObjectMesh\n"
         "import numpy as np\n"
         "ring = trimesh.creation.annulus(0.04, 0.06, 0.05, sections=16)\n"
-        "mesh = ObjectMesh(np.asarray(ring.vertices), np.asarray(ring.faces), np.ptp(ring.vertices, axis=0), np.eye(4))\n"
+        "points, faces = np.asarray(ring.vertices), np.asarray(ring.faces)\n"
+        "mesh = ObjectMesh(points, faces, np.ptp(points, axis=0), np.eye(4))\n"
         "print(build_collision(mesh, 'carved')[1])\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)

@@ -139,7 +139,8 @@ def test_mujoco_draws_every_face_in_its_color(textured: TexturedMesh, tmp_path: 
     PILImage.fromarray(textured.image).save(tmp_path / "box.png")
     (tmp_path / "box.xml").write_text("""
 <mujoco><visual><headlight ambient="1 1 1" diffuse="0 0 0" specular="0 0 0"/></visual>
-<asset><texture name="t" type="2d" file="box.png"/><material name="m" texture="t"/><mesh name="b" file="box.obj"/></asset>
+<asset><texture name="t" type="2d" file="box.png"/><material name="m" texture="t"/>
+<mesh name="b" file="box.obj"/></asset>
 <worldbody><geom type="mesh" mesh="b" material="m"/></worldbody></mujoco>""")
     model = mujoco.MjModel.from_xml_path(str(tmp_path / "box.xml"))
     data = mujoco.MjData(model)
@@ -151,14 +152,14 @@ def test_mujoco_draws_every_face_in_its_color(textured: TexturedMesh, tmp_path: 
             camera.distance, camera.azimuth, camera.elevation = 0.4, azimuth, elevation
             renderer.update_scene(data, camera)
             picture = renderer.render().astype(int)
-            # The middle of the face; of the top, the quarters to the left (-X) and to the right (+X) in the far half (+Y).
+            # The middle of the face; of the top, left (-X) and right (+X) in the far half (+Y), right in the near one.
             spots = [(60, 80)] if normal[2] == 0 else [(50, 68), (50, 92), (70, 92)]
             expected = [FACES[normal]] if normal[2] == 0 else [FACES[normal], (250, 250, 250), FACES[normal]]
             for (row, column), color in zip(spots, expected, strict=True):
                 np.testing.assert_allclose(picture[row, column], color, atol=30, err_msg=f"face {normal}")
 
 
-# ----------------------------------------------------------------------------------------------------------------- baking
+# --------------------------------------------------------------------------------------------------------------- baking
 
 
 def level_picture(color: Image, depth: float, *, sharpness: float = 1.0, height: float = 0.5) -> Picture:
@@ -235,7 +236,7 @@ def test_unseen_points_take_the_nearest_colors() -> None:
     assert len(np.unique(grey)) == 1
 
 
-# --------------------------------------------------------------------------------------------------------------- pictures
+# ------------------------------------------------------------------------------------------------------------- pictures
 
 
 def frames_with_pictures(count: int) -> Capture:
@@ -245,7 +246,7 @@ def frames_with_pictures(count: int) -> Capture:
     def frame(number: int) -> Frame:
         noisy = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
         flat = np.full((48, 64, 3), 100, np.uint8)
-        # Every third picture is sharp, the others are smeared out; number 4 cannot be decoded at full size a second time.
+        # Every third picture is sharp, the others are smeared out; number 4 cannot be decoded a second time.
         color = noisy if number % 3 == 1 else flat
         calls: list[int] = []
 
