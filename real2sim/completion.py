@@ -27,7 +27,13 @@ from .volume import Grid, Volume, observe
 Method = Literal["box", "cylinder", "lying cylinder", "sphere", "revolution", "carved"]
 
 MARGIN = 0.02
+LEGGED_HEIGHT = 0.35
+"""Carved objects taller than this [m] on little ground are furniture on legs."""
+LEG_WIDTH = 0.025
+"""Width [m] of an added leg."""
 VOXEL_MIN = 0.0025
+THIN_FROM = 0.03
+"""Objects lower than this [m] have no rims or handles, but wear a smeared skin as thick as they are high."""
 MIN_PART = 12
 """Voxels a rim or handle must have, to be told from stray depth pixels."""
 SEEN = 0.5
@@ -36,6 +42,8 @@ SIMPLER = 0.05
 """How much agreement a simpler shape may give away against the best one."""
 PRIMITIVE_AGREEMENT = 0.90
 """Least agreement with the carved solid for a primitive: LiDAR rounds the edges of a sharp box away."""
+LOW_AGREEMENT = 0.8
+"""The same for objects lower than `THIN_FROM`: their edges are smeared over a third of their size."""
 ROUND = 0.085
 """Plans rounder than this (see `_roundness`) may be discs; scanned cans have 0.02 to 0.07, scanned square blocks 0.09 up."""
 NOT_A_BOX = 0.8
@@ -58,6 +66,7 @@ class Solid:
         overlap: agreement of final and carved solid, in [0, 1].
         fit_error: root mean square distance [m] of observed vertices to the final surface.
         observed_fraction: share of the final surface, without its base, that was seen.
+        notes: sentences about what was added.
     """
 
     method: Method
@@ -71,6 +80,7 @@ class Solid:
     overlap: float
     fit_error: float
     observed_fraction: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,14 +122,19 @@ def complete(
     volume = observe(low, high, views, voxel=voxel)
     carved = _carve(volume, points, normals, surface, labels, label, base)
     candidates, round_plan = _candidates(volume, carved, points, base)
-    best = _choose(candidates, carved, round_plan)
+    best = _choose(candidates, carved, round_plan, low=points[:, 2].max() - base < THIN_FROM)
+    notes: tuple[str, ...] = ()
+    if best.method == "carved":
+        field, notes = _add_legs(volume, best.field, base, points)
+        best = replace(best, field=field)
     occupied = best.field < 0
     overlap = _agreement(occupied, carved < 0)
     fit_error, observed = _quality(volume, best.field, points, base)
     center = best.center - np.array([0, 0, warp])
     moved = replace(volume, origin=volume.origin - np.array([0, 0, warp]))
     return Solid(
-        best.method, center, best.size, best.yaw, instance.base, moved, occupied, best.field, overlap, fit_error, observed
+        best.method, center, best.size, best.yaw, instance.base, moved, occupied, best.field, overlap, fit_error, observed,
+        notes,
     )
 
 
@@ -146,8 +161,8 @@ def _carve(
     outside = ~near_column[:, :, None] | (z[None, None, :] > top[:, :, None] + 3 * voxel)
     field[outside] = np.maximum(field[outside], voxel)
     field = _keep_thin(volume, field, points, normals)
-    extra = _thin_parts(volume, field < 0, base)
-    field[extra] = -0.5 * voxel
+    if height > THIN_FROM:
+        field[_thin_parts(volume, field < 0, base)] = -0.5 * voxel
     mine = _nearest_is_mine(volume, field, surface, labels, label)
     field[~mine] = np.maximum(field[~mine], voxel)
     solid = field < 0
@@ -235,6 +250,54 @@ def _main_component(solid: Mask) -> Mask:
     return np.asarray(largest)
 
 
+def _add_legs(volume: Volume, field: Grid, base: float, points: Float) -> tuple[Grid, tuple[str, ...]]:
+    """Gives furniture that stands on few, thin feet the legs that the scan did not see; says which.
+
+    Of the four quarters of its ground plan, one without a foot gets a leg under its outermost low part: thin dark legs are what
+    LiDAR loses first, and furniture without them would fall over.
+    """
+    voxel = volume.voxel
+    solid = field < 0
+    plan = solid.any(axis=2)
+    levels = np.flatnonzero(solid.any(axis=(0, 1)))
+    if len(levels) == 0 or (levels[-1] + 1) * voxel < LEGGED_HEIGHT:
+        return field, ()
+    foot_levels = max(2, round(0.05 / voxel))
+    feet = solid[:, :, :foot_levels].any(axis=2)
+    if feet.sum() > 0.25 * plan.sum():
+        return field, ()
+    x, y = np.meshgrid(volume.axis(0), volume.axis(1), indexing="ij")
+    center, size, yaw = minimum_rectangle(np.stack([x[plan], y[plan]], axis=1))
+    u, v = _turn(x - center[0], y - center[1], -yaw)
+    quarters = [(i * u > 0.1 * size[0]) & (j * v > 0.1 * size[1]) for i in (-1, 1) for j in (-1, 1)]
+    if not any((feet & quarter).any() for quarter in quarters):
+        return field, ()
+    low = points[points[:, 2] < base + 0.1]
+    low_u, low_v = _turn(low[:, 0] - center[0], low[:, 1] - center[1], -yaw)
+    field = field.copy()
+    notes = []
+    for sign_u, side_u in ((-1, "-x"), (1, "+x")):
+        for sign_v, side_v in ((-1, "-y"), (1, "+y")):
+            quarter = (sign_u * u > 0.1 * size[0]) & (sign_v * v > 0.1 * size[1])
+            if (feet & quarter).any():
+                seen = np.count_nonzero((sign_u * low_u > 0.1 * size[0]) & (sign_v * low_v > 0.1 * size[1]))
+                if seen < 5:
+                    notes.append(f"The foot of the leg at its {side_u}, {side_v} corner was not seen; it goes straight down.")
+                continue
+            lowest = np.where(solid.any(axis=2), solid.argmax(axis=2), 10**6)
+            candidates = quarter & plan & (lowest * voxel < 0.7 * (levels[-1] + 1) * voxel)
+            if not candidates.any():
+                continue
+            # Outermost first, lowest among equals: a leg is at the corner.
+            reach = np.where(candidates, sign_u * u + sign_v * v - 0.5 * lowest * voxel, -np.inf)
+            i, j = np.unravel_index(int(reach.argmax()), reach.shape)
+            radius = max(1, round(LEG_WIDTH / 2 / voxel))
+            column = field[max(0, i - radius) : i + radius + 1, max(0, j - radius) : j + radius + 1, : int(lowest[i, j]) + 1]
+            column[:] = np.minimum(column, -voxel)
+            notes.append(f"The leg at its {side_u}, {side_v} corner was not seen; a straight one was added.")
+    return field, tuple(notes)
+
+
 # ------------------------------------------------------------------------------------------------------------- candidates
 
 
@@ -286,7 +349,7 @@ def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> tup
     return found, round_plan
 
 
-def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool) -> _Candidate:
+def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool, low: bool) -> _Candidate:
     """The simplest candidate whose overlap with the carved solid is close to the best of its kind."""
     solid = carved < 0
     overlap = {c.method: _agreement(c.field < 0, solid) for c in candidates}
@@ -298,7 +361,7 @@ def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool) ->
         primitives = [m for m in primitives if m in ("box", "lying cylinder")]
     best = max(primitives, key=lambda m: overlap[m], default=None)
     turned = overlap.get("revolution", 0.0) if round_plan or boxy < NOT_A_BOX else 0.0
-    if best is not None and overlap[best] > PRIMITIVE_AGREEMENT and overlap[best] > turned - SIMPLER:
+    if best is not None and overlap[best] > (LOW_AGREEMENT if low else PRIMITIVE_AGREEMENT) and overlap[best] > turned - SIMPLER:
         return by_method[best]
     if turned > REVOLUTION_AGREEMENT:
         return by_method["revolution"]

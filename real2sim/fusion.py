@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def choose_voxel(views: Sequence[DepthView]) -> float:
     return float(np.clip(round(voxel * 2000) / 2000, VOXEL_MIN, VOXEL_MAX))
 
 
-def import_open3d():  # type: ignore[no-untyped-def]
+def import_open3d() -> Any:
     """Imports Open3D; the error names the Debian packages it needs."""
     try:
         import open3d
@@ -71,26 +72,36 @@ def fuse(views: Sequence[DepthView], *, voxel: float | None = None, progress: Pr
         ("tsdf", "weight"), (core.float32, core.float32), ((1), (1)), voxel, BLOCK, 20000
     )
     for number, view in enumerate(views):
-        # Open3D counts pixels from their centres, our intrinsics from the image corner: half a depth pixel is 1.3 mm.
-        matrix = view.intrinsics.matrix - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-        intrinsic = core.Tensor(matrix)
+        intrinsic = core.Tensor(view.intrinsics.matrix)
         extrinsic = core.Tensor(np.linalg.inv(view.world_from_camera))
         depth = o3d.t.geometry.Image(core.Tensor(np.ascontiguousarray(view.depth)))
         blocks = grid.compute_unique_block_coordinates(depth, intrinsic, extrinsic, 1.0, FAR, TRUNCATION_VOXELS)
         grid.integrate(blocks, depth, intrinsic, extrinsic, 1.0, FAR, TRUNCATION_VOXELS)
         if progress is not None:
             progress((number + 1) / len(views))
-    mesh = grid.extract_triangle_mesh(weight_threshold=min(3.0, max(0.5, len(views) / 10)))
-    if mesh.vertex.positions.shape[0] < 100:
+    try:
+        mesh = grid.extract_triangle_mesh(weight_threshold=min(3.0, max(0.5, len(views) / 10)))
+        empty = mesh.vertex.positions.shape[0] < 100
+    except RuntimeError:
+        # Open3D 0.20 raises instead of giving an empty mesh.
+        empty = True
+    if empty:
         raise CaptureError("fusion found no surface: poses and depth contradict each other, or the phone moved too fast")
     mesh.compute_vertex_normals()
     vertices = mesh.vertex.positions.numpy().astype(np.float64)
     normals = mesh.vertex.normals.numpy().astype(np.float64)
+    # Open3D's threads finish in any order: sorted, the same capture gives the same surface bit for bit.
+    order = np.lexsort(vertices.T)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    faces = rank[mesh.triangle.indices.numpy()]
+    faces = faces[np.lexsort(faces.T)]
+    vertices, normals = vertices[order], normals[order]
     return Surface(
         vertices=vertices,
         normals=normals,
         colors=color_vertices(vertices, normals, views, tolerance=4 * voxel),
-        faces=mesh.triangle.indices.numpy().astype(np.int64),
+        faces=faces,
         voxel=voxel,
     )
 

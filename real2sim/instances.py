@@ -96,7 +96,7 @@ def find_instances(
 ) -> Segmentation:
     """Labels the surface with `segmenter` (geometric by default) and turns the labels into instances."""
     labels = (segmenter or GeometricSegmenter()).label(surface, structure, views)
-    return group_labels(surface, structure, labels, viewing_range(surface, views))
+    return group_labels(surface, structure, labels, views)
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,16 @@ class GeometricSegmenter:
         return np.where(pieces >= 0, pieces + labels.max(initial=-1) + 1, labels)
 
 
+@dataclass(frozen=True)
+class OneObject:
+    """Everything above the support is one object: right for Object Capture, which scans one thing by construction."""
+
+    def label(self, surface: Surface, structure: Structure, views: Sequence[DepthView]) -> NDArray[np.int64]:
+        """See `InstanceSegmenter`."""
+        support, height = heights(surface, structure)
+        return np.where((support >= 0) & (height > MIN_HEIGHT), 0, -1)
+
+
 def phantom(points: Float, views: Sequence[DepthView], *, maximum: int = 80) -> NDArray[np.bool_]:
     """Points [N, 3] that the phone looked through more often than it hit them: curtains between an edge and what
     lies behind it, which smeared depth draws in single views."""
@@ -177,12 +187,15 @@ def heights(surface: Surface, structure: Structure) -> tuple[NDArray[np.int64], 
 
 
 def group_labels(
-    surface: Surface, structure: Structure, labels: NDArray[np.int64], distance: Float
+    surface: Surface, structure: Structure, labels: NDArray[np.int64], views: Sequence[DepthView]
 ) -> Segmentation:
     """Turns vertex labels [V] into instances: checks size, completeness and what stands on what.
 
-    `distance` [V] is the viewing range: what is far must be larger to be believed.
+    The views say how far away things were seen (what is far must be larger to be believed) and, where there are only one or
+    two of them, what their borders cut off.
     """
+    distance = viewing_range(surface, views)
+    bordered = _at_picture_border(surface, views)
     support, height = heights(surface, structure)
     seen = _SeenCells(surface)
     main = distance[support == 0]
@@ -199,6 +212,11 @@ def group_labels(
         pending = []
         for members in waiting:
             under = int(np.bincount(support[members]).argmax())
+            if np.count_nonzero(bordered[members]) >= 5:
+                points = surface.vertices[members]
+                low, high = points.min(axis=0), points.max(axis=0)
+                rejected.append(Rejected((low + high) / 2, high - low, "cut off by the edge of the picture"))
+                continue
             reason, cut = _reject(
                 surface, height, members, structure.supports[under], seen, float(np.median(distance[members])), near,
                 [item for item in structure.supports if item.kind == "table"],
@@ -248,6 +266,20 @@ def _reject(
 
 
 # ----------------------------------------------------------------------------------------------------------------- checks
+
+
+def _at_picture_border(surface: Surface, views: Sequence[DepthView]) -> NDArray[np.bool_]:
+    """Vertices [V] at the border of every picture that shows them; of walk-arounds none, since other frames show the rest."""
+    border = np.zeros(len(surface.vertices), bool)
+    if not 0 < len(views) <= 3:
+        return border
+    inner = np.zeros(len(surface.vertices), bool)
+    for view in views:
+        pixels, _, inside = project(surface.vertices, view)
+        margin = np.minimum(pixels, [view.intrinsics.width - 1, view.intrinsics.height - 1] - pixels).min(axis=1)
+        border |= inside & (margin < 4)
+        inner |= inside & (margin >= 4)
+    return border & ~inner
 
 
 def _contrast(surface: Surface, members: NDArray[np.int64]) -> float:

@@ -19,6 +19,7 @@ from skimage.measure import marching_cubes
 from ..errors import CaptureError
 from .capture import Float
 from .completion import Solid
+from .fusion import import_open3d
 
 FACE_BUDGET = 1500
 """Faces of a carved or revolved object: enough for a mug's handle, light enough for software rendering."""
@@ -72,6 +73,30 @@ def build_mesh(solid: Solid) -> ObjectMesh:
     return ObjectMesh(np.asarray(mesh.vertices), np.asarray(mesh.faces, dtype=np.int64), size, frame)
 
 
+def _within_budget(manifold: Manifold) -> Manifold:
+    """The same solid with at most `FACE_BUDGET` faces, if quadric decimation (Garland and Heckbert 1997) keeps it closed."""
+    if manifold.num_tri() <= FACE_BUDGET:
+        return manifold
+    o3d = import_open3d()
+    full = manifold.to_mesh()
+    legacy = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(np.array(full.vert_properties[:, :3], np.float64)),
+        o3d.utility.Vector3iVector(np.array(full.tri_verts, np.int32)),
+    )
+    light = legacy.simplify_quadric_decimation(FACE_BUDGET)
+    light.remove_degenerate_triangles()
+    light.remove_unreferenced_vertices()
+    reduced = Manifold(Mesh(np.asarray(light.vertices, np.float32), np.asarray(light.triangles, np.uint32)))
+    if not reduced.is_empty() and 0.9 < reduced.volume() / manifold.volume() < 1.1:
+        return reduced
+    # Decimation pinched the surface: Manifold's own simplifier keeps it closed, but with more faces.
+    for tolerance in (0.0005, 0.001, 0.002, 0.004):
+        reduced = manifold.simplify(tolerance)
+        if reduced.num_tri() <= FACE_BUDGET:
+            break
+    return manifold if reduced.is_empty() or reduced.volume() < 0.5 * manifold.volume() else reduced
+
+
 def _from_field(solid: Solid, frame: Float) -> ObjectMesh:
     voxel = solid.volume.voxel
     field = ndimage.gaussian_filter(solid.field, 0.6)
@@ -95,15 +120,7 @@ def _from_field(solid: Solid, frame: Float) -> ObjectMesh:
     manifold = Manifold(Mesh(np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.uint32)))
     if manifold.is_empty() or manifold.volume() <= 0:
         raise CaptureError("the completed surface of an object encloses no volume")
-    tolerance = 0.05 * voxel
-    reduced = manifold
-    while True:
-        reduced = manifold.simplify(tolerance)
-        if reduced.num_tri() <= FACE_BUDGET or tolerance > 2 * voxel:
-            break
-        tolerance *= 1.6
-    if reduced.is_empty() or reduced.volume() < 0.5 * manifold.volume():
-        reduced = manifold
+    reduced = _within_budget(manifold)
     output = reduced.to_mesh()
     inverse = np.linalg.inv(frame)
     points = np.asarray(output.vert_properties[:, :3], np.float64)

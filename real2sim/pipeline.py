@@ -28,7 +28,7 @@ from .capture import Capture, Float, Frame, Skipped
 from .collision import CollisionShape, build_collision
 from .completion import Solid, complete
 from .fusion import Surface, fuse
-from .instances import InstanceSegmenter, Segmentation, find_instances
+from .instances import InstanceSegmenter, OneObject, Segmentation, find_instances
 from .meshing import ObjectMesh, build_mesh
 from .physical import classify
 from .readers import open_capture
@@ -58,7 +58,6 @@ class ScanOptions:
         maximum_frames: depth frames used, evenly spread.
         minimum_confidence: least ARKit confidence (0, 1 or 2) of depth; lowered by itself when hardly any is left.
         segmenter: finds the objects; geometric when None.
-        seed: of everything random.
     """
 
     texture: bool = True
@@ -90,11 +89,12 @@ def scan(
     out = Path(out)
     capture = open_capture(path)
     runner = StageRunner(f"{fingerprint(Path(path))}|{options}", notify)
+    notes: list[str] = []
     with atomic_folder(out, replace=replace_existing) as folder:
         if capture.room and not capture.frames:
-            scene, skipped, notes = _scan_room(capture, folder, runner), list(capture.skipped), []
+            scene, used, skipped, notes = _scan_room(capture, folder, runner), 0, list(capture.skipped), []
         else:
-            scene, skipped, notes = _scan_frames(capture, folder, options, runner)
+            scene, used, skipped, notes = _scan_frames(capture, folder, options, runner)
         scene = scene.model_copy(update={"source": {**scene.source, **_source(capture)}})
         scene = save_scene(scene, folder)
         render_preview(scene, folder / "preview.png")
@@ -102,9 +102,9 @@ def scan(
             path_name=capture.path.name,
             format=capture.format,
             frames_total=len(capture.frames),
-            frames_used=max(0, len(capture.frames) - len(skipped)),
-            skipped=[(str(item.index), item.reason) for item in skipped],
-            notes=[*capture.notes, *notes],
+            frames_used=used,
+            skipped=tuple((str(item.index), item.reason) for item in skipped),
+            notes=(*capture.notes, *notes),
             is_metric=capture.is_metric,
             has_gravity=capture.has_gravity,
         )
@@ -148,7 +148,7 @@ def _scan_room(capture: Capture, folder: Path, runner: StageRunner) -> Scene:
 
 def _scan_frames(
     capture: Capture, folder: Path, options: ScanOptions, runner: StageRunner
-) -> tuple[Scene, list[Skipped], list[str]]:
+) -> tuple[Scene, int, list[Skipped], list[str]]:
     notes: list[str] = []
     if not any(frame.load_depth is not None for frame in capture.frames):
         if capture.mesh is None:
@@ -182,8 +182,11 @@ def _scan_frames(
     )
     surface = moved(surface, structure.world_from_capture)
     views = transformed(views, structure.world_from_capture)
+    segmenter = options.segmenter
+    if segmenter is None and capture.mesh is not None and not capture.is_metric:
+        segmenter = OneObject()
     segmentation = runner.run(
-        "instances", lambda progress: find_instances(surface, structure, views, options.segmenter),
+        "instances", lambda progress: find_instances(surface, structure, views, segmenter),
         lambda s: {"objects": len(s.instances), "rejected": len(s.rejected)},
     )
     if len(segmentation.instances) > MAX_OBJECTS:
@@ -192,6 +195,8 @@ def _scan_frames(
             "scan a smaller part of the place, or move slower so that the poses agree"
         )
     notes += [*structure.notes, *_rejection_notes(segmentation)]
+    if not segmentation.instances:
+        notes.append("No whole object was found: the scene has only its floor and walls.")
     solids = runner.run(
         "completion", lambda progress: _complete_all(segmentation, surface, structure, views, progress),
         lambda s: {method: sum(x.method == method for x in s) for method in sorted({x.method for x in s})},
@@ -208,7 +213,7 @@ def _scan_frames(
             lambda t: {"textures": sum(x is not None for x in t[0])},
         )
     rebuilt = [
-        Rebuilt(solid, mesh, tuple(shapes), how, classify(solid, mesh), instance.support, instance.on, texture, _notes(solid))
+        Rebuilt(solid, mesh, tuple(shapes), how, classify(solid, mesh) if capture.is_metric else "object", instance.support, instance.on, texture, _notes(solid))
         for solid, (mesh, shapes, how), instance, texture in zip(
             solids, meshes, segmentation.instances, textured, strict=True
         )
@@ -219,7 +224,7 @@ def _scan_frames(
         lambda s: {"objects": len(s.objects), "surfaces": len(s.surfaces)}, cached=False,
     )
     scene = scene.model_copy(update={"source": {"world_from_capture": structure.world_from_capture.tolist()}})
-    return _settled(scene, runner), [*capture.skipped, *skipped], notes
+    return _settled(scene, runner), len(views), [*capture.skipped, *skipped], notes
 
 
 def _placed(frame: Frame) -> Frame:
@@ -307,7 +312,7 @@ def _texture_all(
 
 
 def _notes(solid: Solid) -> tuple[str, ...]:
-    notes = []
+    notes = list(solid.notes)
     if solid.observed_fraction < 0.5:
         notes.append(f"Only {solid.observed_fraction:.0%} of its surface was seen; the rest was completed ({solid.method}).")
     if solid.fit_error > 0.005:

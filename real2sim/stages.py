@@ -17,15 +17,19 @@ from .report import StageRecord
 
 T = TypeVar("T")
 
-CACHE_VERSION = 1
-"""Raised whenever a stage's result changes its meaning: older caches are then ignored."""
-
-
 def cache_root() -> Path:
     """Where unfinished scans keep their stages: `$POCKETWORLDS_CACHE`, else the user's cache folder."""
     if "POCKETWORLDS_CACHE" in os.environ:
         return Path(os.environ["POCKETWORLDS_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketworlds"
+
+
+def _code_version() -> str:
+    """A digest of this room's source: results of other code are not reused."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(path: Path) -> str:
@@ -48,7 +52,7 @@ class StageRunner:
     """Runs stages in order, each with its time, memory and figures, and keeps their results until the scan is finished."""
 
     def __init__(self, key: str, notify: Callable[[str, float], None] | None = None) -> None:
-        self.folder = cache_root() / "scan" / hashlib.sha256(f"{CACHE_VERSION}|{key}".encode()).hexdigest()[:24]
+        self.folder = cache_root() / "scan" / hashlib.sha256(f"{_code_version()}|{key}".encode()).hexdigest()[:24]
         self.records: list[StageRecord] = []
         self._notify = notify or (lambda name, share: None)
 

@@ -30,6 +30,8 @@ MIN_TABLE_AREA, MIN_TABLE_HEIGHT = 0.12, 0.25
 """A raised plane is a table from this area [m^2] and height above the floor [m]; below, it is the top of an object."""
 MAX_BEND = 0.008
 """A raised plane that departs from flat by more than this [m] is a cushion or a seat, not a table."""
+MAX_TURN = np.deg2rad(35.0)
+"""Without gravity the phone is taken to be held about level: a floor may be this far off."""
 MAX_TILT = np.deg2rad(5.0)
 
 
@@ -113,6 +115,11 @@ def find_structure(surface: Surface, *, has_gravity: bool = True) -> Structure:
     transform = np.eye(4)
     if not has_gravity:
         transform = _up_from_largest_plane(surface)
+        if transform[2, 2] < np.cos(MAX_TURN):
+            raise CaptureError(
+                "there is no gravity in this capture and its largest plane is no floor (it stands more than 35 degrees off the "
+                "level); one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR scanning app"
+            )
         notes.append("The capture has no gravity: its largest plane was taken for the floor.")
     current = moved(surface, transform)
     main = _largest_plane(current, slice(None))

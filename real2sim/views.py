@@ -52,8 +52,9 @@ def filter_depth(depth: Depth, confidence: Image | None, *, minimum_confidence: 
     clean = np.where(np.isfinite(depth) & (depth > NEAR) & (depth < FAR), depth, 0).astype(np.float32)
     if confidence is not None:
         clean[confidence < minimum_confidence] = 0
-    spread = ndimage.maximum_filter(depth, 3) - ndimage.minimum_filter(depth, 3)
-    clean[spread > EDGE_STEP + 0.02 * depth] = 0
+    known = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+    spread = ndimage.maximum_filter(known, 3) - ndimage.minimum_filter(known, 3)
+    clean[spread > EDGE_STEP + 0.02 * known] = 0
     return clean
 
 
