@@ -91,7 +91,8 @@ def assemble(
     ).in_folder(folder)
 
 
-# ---------------------------------------------------------------------------------------------------------------- objects
+# ----------------------------------------------------------------------------------------------------------------
+# objects
 
 
 def _object(name: str, item: Rebuilt, support: str, folder: Path) -> SceneObject:
@@ -119,7 +120,13 @@ def _object(name: str, item: Rebuilt, support: str, folder: Path) -> SceneObject
         mobility="free" if free else "fixed",
         size=size,
         support=support,
-        body=Body(pose=pose_of(item.mesh.world_from_body), collision=shapes, visual=visual, inertial=inertial, friction=friction),
+        body=Body(
+            pose=pose_of(item.mesh.world_from_body),
+            collision=shapes,
+            visual=visual,
+            inertial=inertial,
+            friction=friction,
+        ),
         provenance=Provenance(
             completion=item.solid.method,
             observed_fraction=item.solid.observed_fraction,
@@ -156,7 +163,8 @@ def write_obj(path: Path, mesh: ObjectMesh, uv: Float | None) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-# -------------------------------------------------------------------------------------------------------------- structure
+# --------------------------------------------------------------------------------------------------------------
+# structure
 
 
 def _surfaces(
@@ -169,11 +177,16 @@ def _surfaces(
     reach = np.concatenate([support.outline for support in structure.supports])
     low, high = reach.min(axis=0) - FLOOR_MARGIN, reach.max(axis=0) + FLOOR_MARGIN
     floor_colors = [p for s, p in zip(structure.supports, pictures, strict=True) if s.kind == "floor" and p is not None]
-    surfaces.append(SceneSurface(
-        name="floor", kind="floor",
-        pose=Pose(position=_vector(np.array([*(low + high) / 2, -0.05]))), size=_vector(np.array([*(high - low), 0.1])),
-        material=Material(rgba=_mean_color(floor_colors[0].image) if floor_colors else (0.55, 0.53, 0.5, 1)), friction=wood,
-    ))
+    surfaces.append(
+        SceneSurface(
+            name="floor",
+            kind="floor",
+            pose=Pose(position=_vector(np.array([*(low + high) / 2, -0.05]))),
+            size=_vector(np.array([*(high - low), 0.1])),
+            material=Material(rgba=_mean_color(floor_colors[0].image) if floor_colors else (0.55, 0.53, 0.5, 1)),
+            friction=wood,
+        )
+    )
     for index, (support, picture) in enumerate(zip(structure.supports, pictures, strict=True)):
         if support.kind == "floor":
             names.append("floor")
@@ -187,11 +200,19 @@ def _surfaces(
         if picture is not None:
             PILImage.fromarray(picture.image).save(folder / "textures" / f"{name}.png")
             material = Material(rgba=(1, 1, 1, 1), texture=f"textures/{name}.png")
-        surfaces.append(SceneSurface(
-            name=name, kind="table", friction=wood, material=material,
-            pose=Pose(position=_vector(np.array([*support.center, support.height - TABLE_THICKNESS / 2])), quaternion=_turn(support.yaw)),
-            size=_vector(np.array([*support.size, TABLE_THICKNESS])),
-        ))
+        surfaces.append(
+            SceneSurface(
+                name=name,
+                kind="table",
+                friction=wood,
+                material=material,
+                pose=Pose(
+                    position=_vector(np.array([*support.center, support.height - TABLE_THICKNESS / 2])),
+                    quaternion=_turn(support.yaw),
+                ),
+                size=_vector(np.array([*support.size, TABLE_THICKNESS])),
+            )
+        )
     for index, (plane, extent) in enumerate(zip(structure.walls, structure.wall_extents, strict=True)):
         surfaces.append(_wall(f"wall_{index + 1}", plane, extent, wood))
     return surfaces, names
@@ -201,7 +222,11 @@ def _photo(name: str, support: Support, picture: SupportPicture, folder: Path, f
     """The floor's picture: a millimetre above the plain floor, drawn only."""
     PILImage.fromarray(picture.image).save(folder / "textures" / f"{name}.png")
     return SceneSurface(
-        name=name, kind="floor", collides=False, friction=friction, parent="floor",
+        name=name,
+        kind="floor",
+        collides=False,
+        friction=friction,
+        parent="floor",
         material=Material(rgba=(1, 1, 1, 1), texture=f"textures/{name}.png"),
         pose=Pose(position=_vector(np.array([*support.center, support.height])), quaternion=_turn(support.yaw)),
         size=_vector(np.array([*support.size, 0.001])),
@@ -212,12 +237,13 @@ def _wall(name: str, plane: Float, extent: Float, friction: Estimate) -> SceneSu
     normal = plane[:3]
     along = np.array([-normal[1], normal[0], 0.0])
     bottom, top = min(0.0, extent[1, 0]), extent[1, 1]
-    center = (
-        normal * (plane[3] - WALL_THICKNESS / 2) + along * extent[0].mean() + np.array([0, 0, (bottom + top) / 2])
-    )
+    center = normal * (plane[3] - WALL_THICKNESS / 2) + along * extent[0].mean() + np.array([0, 0, (bottom + top) / 2])
     yaw = float(np.arctan2(along[1], along[0]))
     return SceneSurface(
-        name=name, kind="wall", friction=friction, material=Material(rgba=(0.85, 0.84, 0.82, 1)),
+        name=name,
+        kind="wall",
+        friction=friction,
+        material=Material(rgba=(0.85, 0.84, 0.82, 1)),
         pose=Pose(position=_vector(center), quaternion=_turn(yaw)),
         size=_vector(np.array([max(extent[0, 1] - extent[0, 0], 0.05), WALL_THICKNESS, max(top - bottom, 0.05)])),
     )

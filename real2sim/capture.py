@@ -115,7 +115,8 @@ class RoomElement:
         category: RoomPlan's own word, such as "storage" or "sofa"; equals `kind` for the structure.
         identifier: RoomPlan's UUID, unique within the room.
         parent: identifier of the wall a door is in, or of the table a chair stands at; None at the top.
-        size: float64 [3], full extents in the local frame as exported (local Y is up for walls, doors and objects), metres.
+        size: float64 [3], full extents in the local frame as exported (local Y is up for walls, doors and objects),
+        metres.
         world_from_local: float64 [4, 4], local frame (RoomPlan's, centre of the box) to Z-up world.
         confidence: "low", "medium" or "high".
         attributes: RoomPlan attributes, such as {"ChairType": "swivel"}; "isOpen" of doors.
@@ -143,7 +144,8 @@ class Capture:
         frames: posed RGB-D frames in time order (may be empty for meshes and rooms).
         mesh: the app's own mesh, or None.
         room: boxes of a parametric room (may be empty).
-        is_metric: False where the scale is arbitrary (Object Capture without depth, relative depth of a portrait photo).
+        is_metric: False where the scale is arbitrary (Object Capture without depth, relative depth of a portrait
+        photo).
         has_gravity: True where world +Z is opposite to gravity as the phone measured it.
         notes: plain sentences for the report: what this format could not provide.
         skipped: frames and files left out, with reasons.

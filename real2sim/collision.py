@@ -1,7 +1,7 @@
 """Stage 7, collision shapes: a primitive where one fits, one convex hull where that is close, else CoACD convex parts.
 
-Convex parts are clipped to the object's bounding box: CoACD's remeshing grows its input by millimetres, which would lift an
-object off its support and push neighbours apart.
+Convex parts are clipped to the object's bounding box: CoACD's remeshing grows its input by millimetres, which would
+lift an object off its support and push neighbours apart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Stage 5, completion: from the part of an object that was seen to a closed solid.
 
-An object is solid where the scan saw its inside, or saw nothing at all below its visible top (the carved solid): closed at the
-bottom by its support, open where the phone looked in or through. The simplest shape that explains the carved solid wins: a
+An object is solid where the scan saw its inside, or saw nothing at all below its visible top (the carved solid):
+closed at the
+bottom by its support, open where the phone looked in or through. The simplest shape that explains the carved solid
+wins: a
 box, cylinder or sphere, then a surface of revolution (bottles and bowls: unseen sides follow from those seen), then the
 carved solid itself.
 """
@@ -45,7 +47,8 @@ PRIMITIVE_AGREEMENT = 0.90
 LOW_AGREEMENT = 0.8
 """The same for objects lower than `THIN_FROM`: their edges are smeared over a third of their size."""
 ROUND = 0.085
-"""Plans rounder than this (see `_roundness`) may be discs; scanned cans have 0.02 to 0.07, scanned square blocks 0.09 up."""
+"""Plans rounder than this (see `_roundness`) may be discs; scanned cans have 0.02 to 0.07, scanned square blocks
+0.09 up."""
 NOT_A_BOX = 0.8
 """Agreement of the best box below which a plan that is not round (a mug's handle) does not speak against revolution."""
 REVOLUTION_AGREEMENT = 0.90
@@ -93,7 +96,12 @@ class _Candidate:
 
 
 def complete(
-    instance: Instance, surface: Surface, views: Sequence[DepthView], labels: NDArray[np.int64], label: int, warp: float,
+    instance: Instance,
+    surface: Surface,
+    views: Sequence[DepthView],
+    labels: NDArray[np.int64],
+    label: int,
+    warp: float,
     ceiling: float | None = None,
 ) -> Solid:
     """Completes one instance.
@@ -133,12 +141,23 @@ def complete(
     center = best.center - np.array([0, 0, warp])
     moved = replace(volume, origin=volume.origin - np.array([0, 0, warp]))
     return Solid(
-        best.method, center, best.size, best.yaw, instance.base, moved, occupied, best.field, overlap, fit_error, observed,
+        best.method,
+        center,
+        best.size,
+        best.yaw,
+        instance.base,
+        moved,
+        occupied,
+        best.field,
+        overlap,
+        fit_error,
+        observed,
         notes,
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- carving
+# ----------------------------------------------------------------------------------------------------------------
+# carving
 
 
 def _carve(
@@ -181,7 +200,7 @@ def _thin_parts(volume: Volume, solid: Mask, base: float) -> Mask:
     standing_out = candidates & ~ndimage.binary_dilation(solid, np.ones((3, 3, 3)), iterations=1)
     parts, count = ndimage.label(standing_out, np.ones((3, 3, 3)))
     if count == 0:
-        return standing_out
+        return np.asarray(standing_out)
     size = np.bincount(parts.ravel())
     large = size >= MIN_PART
     large[0] = False
@@ -194,7 +213,8 @@ def _thin_parts(volume: Volume, solid: Mask, base: float) -> Mask:
 
 
 def _keep_thin(volume: Volume, field: Grid, points: Float, normals: Float) -> Grid:
-    """Restores sheets and bars that views from both sides have eaten: what was fused as surface has something behind it."""
+    """Restores sheets and bars that views from both sides have eaten: what was fused as surface has something behind
+    it."""
     shape = np.array(volume.shape)
     field = field.copy()
     for depth in (0.5, 1.2):
@@ -237,7 +257,8 @@ def _nearest_is_mine(volume: Volume, field: Grid, surface: Surface, labels: NDAr
 
 
 def _main_component(solid: Mask) -> Mask:
-    """The largest piece and every piece within two voxels of it, joined: an object does not hang in the air in parts."""
+    """The largest piece and every piece within two voxels of it, joined: an object does not hang in the air in
+    parts."""
     parts, count = ndimage.label(solid, np.ones((3, 3, 3)))
     if count <= 1:
         return solid
@@ -253,8 +274,8 @@ def _main_component(solid: Mask) -> Mask:
 def _add_legs(volume: Volume, field: Grid, base: float, points: Float) -> tuple[Grid, tuple[str, ...]]:
     """Gives furniture that stands on few, thin feet the legs that the scan did not see; says which.
 
-    Of the four quarters of its ground plan, one without a foot gets a leg under its outermost low part: thin dark legs are what
-    LiDAR loses first, and furniture without them would fall over.
+    Of the four quarters of its ground plan, one without a foot gets a leg under its outermost low part: thin dark
+    legs are what LiDAR loses first, and furniture without them would fall over.
     """
     voxel = volume.voxel
     solid = field < 0
@@ -282,7 +303,9 @@ def _add_legs(volume: Volume, field: Grid, base: float, points: Float) -> tuple[
             if (feet & quarter).any():
                 seen = np.count_nonzero((sign_u * low_u > 0.1 * size[0]) & (sign_v * low_v > 0.1 * size[1]))
                 if seen < 5:
-                    notes.append(f"The foot of the leg at its {side_u}, {side_v} corner was not seen; it goes straight down.")
+                    notes.append(
+                        f"The foot of the leg at its {side_u}, {side_v} corner was not seen; it goes straight down."
+                    )
                 continue
             lowest = np.where(solid.any(axis=2), solid.argmax(axis=2), 10**6)
             candidates = quarter & plan & (lowest * voxel < 0.7 * (levels[-1] + 1) * voxel)
@@ -292,13 +315,16 @@ def _add_legs(volume: Volume, field: Grid, base: float, points: Float) -> tuple[
             reach = np.where(candidates, sign_u * u + sign_v * v - 0.5 * lowest * voxel, -np.inf)
             i, j = np.unravel_index(int(reach.argmax()), reach.shape)
             radius = max(1, round(LEG_WIDTH / 2 / voxel))
-            column = field[max(0, i - radius) : i + radius + 1, max(0, j - radius) : j + radius + 1, : int(lowest[i, j]) + 1]
+            column = field[
+                max(0, i - radius) : i + radius + 1, max(0, j - radius) : j + radius + 1, : int(lowest[i, j]) + 1
+            ]
             column[:] = np.minimum(column, -voxel)
             notes.append(f"The leg at its {side_u}, {side_v} corner was not seen; a straight one was added.")
     return field, tuple(notes)
 
 
-# ------------------------------------------------------------------------------------------------------------- candidates
+# -------------------------------------------------------------------------------------------------------------
+# candidates
 
 
 def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> tuple[list[_Candidate], bool]:
@@ -328,24 +354,38 @@ def _candidates(volume: Volume, carved: Grid, points: Float, base: float) -> tup
     center, radius = xy.mean(axis=0), float(np.sqrt(len(xy) / np.pi)) * volume.voxel
     r = np.hypot(x - center[0], y - center[1])
     whole = np.array([*center, base + height / 2])
-    found.append(_Candidate("cylinder", _extrude(r - radius, dz), whole, np.array([2 * radius, 2 * radius, height]), 0.0))
+    found.append(
+        _Candidate("cylinder", _extrude(r - radius, dz), whole, np.array([2 * radius, 2 * radius, height]), 0.0)
+    )
     ball = height / 2
     sphere = np.sqrt(r[:, :, None] ** 2 + (z - base - ball) ** 2) - ball
     found.append(_Candidate("sphere", sphere.astype(np.float32), whole, np.full(3, height), 0.0))
     axial = np.abs(u) - box_size[0] / 2
     lying = np.sqrt(v[:, :, None] ** 2 + (z - base - height / 2) ** 2) - height / 2
     lying = np.maximum(lying, axial[:, :, None]).astype(np.float32)
-    found.append(_Candidate(
-        "lying cylinder", lying, np.array([*box_center, base + height / 2]), np.array([box_size[0], height, height]), yaw
-    ))
+    found.append(
+        _Candidate(
+            "lying cylinder",
+            lying,
+            np.array([*box_center, base + height / 2]),
+            np.array([box_size[0], height, height]),
+            yaw,
+        )
+    )
     revolved = _revolve(volume, carved, center)
     spread = revolved < 0
     if spread.any() and not spread.all():
         bounds = _bounds(volume, spread, base)
         diameter = float(bounds[1][:2].mean())
-        found.append(_Candidate(
-            "revolution", revolved, np.array([*center, bounds[0][2]]), np.array([diameter, diameter, bounds[1][2]]), 0.0
-        ))
+        found.append(
+            _Candidate(
+                "revolution",
+                revolved,
+                np.array([*center, bounds[0][2]]),
+                np.array([diameter, diameter, bounds[1][2]]),
+                0.0,
+            )
+        )
     return found, round_plan
 
 
@@ -361,7 +401,11 @@ def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool, lo
         primitives = [m for m in primitives if m in ("box", "lying cylinder")]
     best = max(primitives, key=lambda m: overlap[m], default=None)
     turned = overlap.get("revolution", 0.0) if round_plan or boxy < NOT_A_BOX else 0.0
-    if best is not None and overlap[best] > (LOW_AGREEMENT if low else PRIMITIVE_AGREEMENT) and overlap[best] > turned - SIMPLER:
+    if (
+        best is not None
+        and overlap[best] > (LOW_AGREEMENT if low else PRIMITIVE_AGREEMENT)
+        and overlap[best] > turned - SIMPLER
+    ):
         return by_method[best]
     if turned > REVOLUTION_AGREEMENT:
         return by_method["revolution"]
@@ -369,7 +413,8 @@ def _choose(candidates: Sequence[_Candidate], carved: Grid, round_plan: bool, lo
 
 
 def _roundness(xy: Float, cell: float) -> float:
-    """How far a filled plan [N, 2] is from a disc: size of harmonics 2 to 4 of its outline's radius, relative to the mean.
+    """How far a filled plan [N, 2] is from a disc: size of harmonics 2 to 4 of its outline's radius, relative to the
+    mean.
 
     A disc has 0, a square 0.11, a square whose corners LiDAR has rounded about 0.06.
     """
@@ -379,7 +424,9 @@ def _roundness(xy: Float, cell: float) -> float:
     offsets = cell * np.array([[i, j] for i in (-0.375, -0.125, 0.125, 0.375) for j in (-0.375, -0.125, 0.125, 0.375)])
     fine = (around[:, None] + offsets).reshape(-1, 2)
     angle = np.arctan2(fine[:, 1], fine[:, 0])
-    area = np.bincount(((angle + np.pi) / (2 * np.pi) * sectors).astype(int) % sectors, minlength=sectors) * cell**2 / 16
+    area = (
+        np.bincount(((angle + np.pi) / (2 * np.pi) * sectors).astype(int) % sectors, minlength=sectors) * cell**2 / 16
+    )
     radius = np.sqrt(2 * area / (2 * np.pi / sectors))
     spectrum = np.abs(np.fft.rfft(radius)) * 2 / sectors
     return float(np.sqrt((spectrum[2:5] ** 2).sum()) / max(radius.mean(), 1e-9))
@@ -461,13 +508,15 @@ def _bounds(volume: Volume, solid: Mask, base: float) -> tuple[Float, Float, flo
 
 
 def _corners(xy: Float, voxel: float) -> Float:
-    """Cell centres [N, 2] to cell corners [4 N, 2], a little inside: the surface lies between the last cell and the next."""
+    """Cell centres [N, 2] to cell corners [4 N, 2], a little inside: the surface lies between the last cell and the
+    next."""
     offsets = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * voxel * 0.25
     return np.asarray((xy[:, None] + offsets).reshape(-1, 2))
 
 
 def _agreement(shape: Mask, solid: Mask) -> float:
-    """One minus the share of voxels in which two solids differ by more than their surfaces' uncertainty of one voxel."""
+    """One minus the share of voxels in which two solids differ by more than their surfaces' uncertainty of one
+    voxel."""
     union = np.count_nonzero(shape | solid)
     if union == 0 or not shape.any():
         return 0.0
@@ -475,7 +524,8 @@ def _agreement(shape: Mask, solid: Mask) -> float:
     return 1.0 - float(np.count_nonzero((shape ^ solid) & (depth > 1.5)) / union)
 
 
-# ---------------------------------------------------------------------------------------------------------------- quality
+# ----------------------------------------------------------------------------------------------------------------
+# quality
 
 
 def _quality(volume: Volume, field: Grid, points: Float, base: float) -> tuple[float, float]:

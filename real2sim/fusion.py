@@ -86,7 +86,9 @@ def fuse(views: Sequence[DepthView], *, voxel: float | None = None, progress: Pr
         # Open3D 0.20 raises instead of giving an empty mesh.
         empty = True
     if empty:
-        raise CaptureError("fusion found no surface: poses and depth contradict each other, or the phone moved too fast")
+        raise CaptureError(
+            "fusion found no surface: poses and depth contradict each other, or the phone moved too fast"
+        )
     mesh.compute_vertex_normals()
     vertices = mesh.vertex.positions.numpy().astype(np.float64)
     normals = mesh.vertex.normals.numpy().astype(np.float64)

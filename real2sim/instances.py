@@ -1,7 +1,8 @@
 """Stage 4, instances: which part of the surface above a support belongs to which object.
 
 The default is geometric. Surface above a support is cut along concave creases (where two things touch, or one stands on
-the other; Stein et al. 2014 call this local convexity), the connected pieces are objects unless physics says otherwise: a piece that
+the other; Stein et al. 2014 call this local convexity), the connected pieces are objects unless physics says
+otherwise: a piece that
 rests on nothing is a handle, a piece enclosed by another is its inside. Pieces cut off by the edge of the scan are
 reported, not guessed. Masks of learned models come in through `InstanceSegmenter`.
 """
@@ -28,7 +29,8 @@ MIN_HEIGHT, MIN_TOP = 0.006, 0.008
 NOISE = (0.010, 0.014)
 """The same two heights as shares of the viewing distance: what range noise alone can give a flat floor."""
 THIN_HEIGHT, THIN_TOP, THIN_NOISE, THIN_RMS = 0.0035, 0.005, (0.006, 0.009), 4.0
-"""Lower limits for what also differs in colour from the support round it: smeared LiDAR shows a wrench of 9 mm as 6 mm high."""
+"""Lower limits for what also differs in colour from the support round it: smeared LiDAR shows a wrench of 9 mm as 6
+mm high."""
 THIN_CONTRAST = 15.0
 """Least difference in colour (of 255, largest channel) of a thin thing from its surroundings."""
 THIN_CLEARANCE = 0.025
@@ -36,7 +38,8 @@ THIN_CLEARANCE = 0.025
 MIN_AREA = 2e-4
 """Least footprint [m^2] of an object."""
 CREASE_CURVATURE = -35.0
-"""Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps -40 to
+"""Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps
+-40 to
 -100, the inner wall of a mug (radius 35 mm) -28, a flat floor +-6."""
 TABLE_EDGE = 0.035
 """Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
@@ -83,7 +86,8 @@ class InstanceSegmenter(Protocol):
     """Anything that groups surface vertices into objects: geometry, SAM-style masks, RoomPlan boxes.
 
     A mask-based segmenter projects `surface.vertices` into `views` (see `views.project`), votes with its 2D masks, and
-    returns one label per vertex; `group_labels` turns labels into supported, bounded instances exactly as the default does.
+    returns one label per vertex; `group_labels` turns labels into supported, bounded instances exactly as the
+    default does.
     """
 
     def label(self, surface: Surface, structure: Structure, views: Sequence[DepthView]) -> NDArray[np.int64]:
@@ -125,16 +129,26 @@ class GeometricSegmenter:
         return self._add_thin(surface, structure, views, labels, height, support, distance)
 
     def _add_thin(
-        self, surface: Surface, structure: Structure, views: Sequence[DepthView], labels: NDArray[np.int64], height: Float,
-        support: NDArray[np.int64], distance: Float,
+        self,
+        surface: Surface,
+        structure: Structure,
+        views: Sequence[DepthView],
+        labels: NDArray[np.int64],
+        height: Float,
+        support: NDArray[np.int64],
+        distance: Float,
     ) -> NDArray[np.int64]:
         """Adds flat things, which only their colour tells from noise (`_reject` asks for it)."""
         rms = np.array([item.rms for item in structure.supports])[support]
-        least = np.maximum(np.maximum(THIN_HEIGHT, 0.8 * surface.voxel), np.maximum(THIN_RMS * rms, THIN_NOISE[0] * distance))
+        least = np.maximum(
+            np.maximum(THIN_HEIGHT, 0.8 * surface.voxel), np.maximum(THIN_RMS * rms, THIN_NOISE[0] * distance)
+        )
         low = np.flatnonzero((support >= 0) & (height > least) & (height < 2 * THIN_TOP + MIN_TOP) & (labels < 0))
         if (labels >= 0).any():
             plan = surface.vertices[:, :2]
-            low = low[cKDTree(plan[labels >= 0]).query(plan[low], distance_upper_bound=THIN_CLEARANCE)[0] > THIN_CLEARANCE]
+            low = low[
+                cKDTree(plan[labels >= 0]).query(plan[low], distance_upper_bound=THIN_CLEARANCE)[0] > THIN_CLEARANCE
+            ]
         mask = np.zeros(len(labels), bool)
         mask[low] = True
         mask &= ~_on_wall(surface, structure)
@@ -157,7 +171,9 @@ def phantom(points: Float, views: Sequence[DepthView], *, maximum: int = 80) -> 
     lies behind it, which smeared depth draws in single views."""
     hit = np.zeros(len(points), np.int32)
     through = np.zeros(len(points), np.int32)
-    for number in np.unique(np.linspace(0, len(views) - 1, min(maximum, len(views))).round().astype(int)) if views else []:
+    for number in (
+        np.unique(np.linspace(0, len(views) - 1, min(maximum, len(views))).round().astype(int)) if views else []
+    ):
         view = views[number]
         pixels, depth, inside = project(points, view)
         measured = view.depth[pixels[:, 1], pixels[:, 0]]
@@ -191,8 +207,8 @@ def group_labels(
 ) -> Segmentation:
     """Turns vertex labels [V] into instances: checks size, completeness and what stands on what.
 
-    The views say how far away things were seen (what is far must be larger to be believed) and, where there are only one or
-    two of them, what their borders cut off.
+    The views say how far away things were seen (what is far must be larger to be believed) and, where there are only
+    one or two of them, what their borders cut off.
     """
     distance = viewing_range(surface, views)
     bordered = _at_picture_border(surface, views)
@@ -218,7 +234,13 @@ def group_labels(
                 rejected.append(Rejected((low + high) / 2, high - low, "cut off by the edge of the picture"))
                 continue
             reason, cut = _reject(
-                surface, height, members, structure.supports[under], seen, float(np.median(distance[members])), near,
+                surface,
+                height,
+                members,
+                structure.supports[under],
+                seen,
+                float(np.median(distance[members])),
+                near,
                 [item for item in structure.supports if item.kind == "table"],
             )
             if reason is None:
@@ -239,8 +261,14 @@ def group_labels(
 
 
 def _reject(
-    surface: Surface, height: Float, members: NDArray[np.int64], support: Support, seen: _SeenCells, distance: float,
-    near: float, tables: Sequence[Support],
+    surface: Surface,
+    height: Float,
+    members: NDArray[np.int64],
+    support: Support,
+    seen: _SeenCells,
+    distance: float,
+    near: float,
+    tables: Sequence[Support],
 ) -> tuple[str | None, bool]:
     """Why a piece of surface is no whole object (None if it is one), and whether it runs out of the scan."""
     xy = surface.vertices[members, :2]
@@ -252,7 +280,10 @@ def _reject(
     if support.kind == "table" and top < 0.06 and support.contains(xy, -TABLE_EDGE).mean() < 0.6:
         return "the table's own edge", False
     if distance > FAR * near:
-        return f"seen only from {distance:.1f} m, too far off to measure beside what was scanned from {near:.1f} m", False
+        return (
+            f"seen only from {distance:.1f} m, too far off to measure beside what was scanned from {near:.1f} m",
+            False,
+        )
     if top < max(MIN_TOP, 2.5 * surface.voxel, 4 * support.rms, NOISE[1] * distance):
         thin = top > max(THIN_TOP, surface.voxel, THIN_RMS * support.rms, THIN_NOISE[1] * distance)
         if not thin or _contrast(surface, members) < THIN_CONTRAST:
@@ -265,11 +296,13 @@ def _reject(
     return None, False
 
 
-# ----------------------------------------------------------------------------------------------------------------- checks
+# -----------------------------------------------------------------------------------------------------------------
+# checks
 
 
 def _at_picture_border(surface: Surface, views: Sequence[DepthView]) -> NDArray[np.bool_]:
-    """Vertices [V] at the border of every picture that shows them; of walk-arounds none, since other frames show the rest."""
+    """Vertices [V] at the border of every picture that shows them; of walk-arounds none, since other frames show the
+    rest."""
     border = np.zeros(len(surface.vertices), bool)
     if not 0 < len(views) <= 3:
         return border
@@ -304,7 +337,8 @@ def _on_wall(surface: Surface, structure: Structure) -> NDArray[np.bool_]:
 def _stands_on(
     surface: Surface, height: Float, members: NDArray[np.int64], others: Sequence[tuple[NDArray[np.int64], int]]
 ) -> tuple[int | None, float]:
-    """The instance that `members` stand on (index, or None for the support) and the height of its top above the support."""
+    """The instance that `members` stand on (index, or None for the support) and the height of its top above the
+    support."""
     low = lowest(height[members])
     if low < 0.02 + 2 * surface.voxel:
         return None, 0.0
@@ -350,4 +384,3 @@ class _SeenCells:
         mask = ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=2))
         ring = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask, iterations=1)
         return float(self.grid[ring].mean()) if ring.any() else 0.0
-

@@ -1,8 +1,8 @@
 """Stage 6, watertight meshes: each completed solid as a closed, outward-facing mesh in its body's frame.
 
 The body's frame sits at the centre of the bounding box, X along its long side, Z up at rest. Primitives become exact
-primitives; everything else goes through marching cubes (Lorensen and Cline 1987) and Manifold's simplifier, whose output
-is manifold by construction.
+primitives; everything else goes through marching cubes (Lorensen and Cline 1987) and Manifold's simplifier, whose
+output is manifold by construction.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def build_mesh(solid: Solid) -> ObjectMesh:
 
 
 def _within_budget(manifold: Manifold) -> Manifold:
-    """The same solid with at most `FACE_BUDGET` faces, if quadric decimation (Garland and Heckbert 1997) keeps it closed."""
+    """The same solid with at most `FACE_BUDGET` faces, if quadric decimation (Garland and Heckbert 1997) keeps it
+    closed."""
     if manifold.num_tri() <= FACE_BUDGET:
         return manifold
     o3d = import_open3d()

@@ -1,7 +1,7 @@
 """Stage 8, physical properties: category from shape, then mass, inertia and friction, each with source and range.
 
-A phone cannot weigh. What it can see is the shape, which says what kind of thing it is; kinds have typical densities. Every
-value therefore carries a range that digital cousins sample from.
+A phone cannot weigh. What it can see is the shape, which says what kind of thing it is; kinds have typical
+densities. Every value therefore carries a range that digital cousins sample from.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ KINDS: dict[str, Kind] = {
     "tool": Kind(2500.0, 2.5, 0.4, (0.25, 0.7), None, f"steel with a wooden or plastic handle; {_MATERIALS}"),
     "chair": Kind(150.0, 2.0, 0.5, (0.3, 0.8), None, "chairs weigh 3-8 kg"),
     "furniture": Kind(150.0, 2.5, 0.5, (0.3, 0.8), None, "hollow wooden furniture"),
-    "object": Kind(600.0, 2.5, 0.45, (0.25, 0.8), None, f"unknown kind: between packed goods and plastic; {_MATERIALS}"),
+    "object": Kind(
+        600.0, 2.5, 0.45, (0.25, 0.8), None, f"unknown kind: between packed goods and plastic; {_MATERIALS}"
+    ),
 }
 
 
@@ -128,12 +130,18 @@ def physical_properties(category: str, mesh: ObjectMesh) -> tuple[Inertial, Esti
         mass=estimate,
         com=(com[0], com[1], com[2]),
         inertia=(
-            float(inertia[0, 0]), float(inertia[1, 1]), float(inertia[2, 2]),
-            float(inertia[0, 1]), float(inertia[0, 2]), float(inertia[1, 2]),
+            float(inertia[0, 0]),
+            float(inertia[1, 1]),
+            float(inertia[2, 2]),
+            float(inertia[0, 1]),
+            float(inertia[0, 2]),
+            float(inertia[1, 2]),
         ),
     )
     friction = Estimate(
-        value=kind.friction, low=kind.friction_range[0], high=kind.friction_range[1],
+        value=kind.friction,
+        low=kind.friction_range[0],
+        high=kind.friction_range[1],
         source=f"typical for a {category} (SceneSmith material table, dry contact)",
     )
     return inertial, friction

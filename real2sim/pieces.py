@@ -1,8 +1,11 @@
 """Pieces of surface above a support, and which of them belong together: the geometric half of instance segmentation.
 
-Surface is first cut too finely, along concave creases and strong colour edges; then neighbours are joined again unless their
-common border is concave along most of its length, because that is where one thing ends and another begins (local convexity,
-Stein et al. 2014). Last come the rules of statics: the inside of a bowl, and a handle that rests on nothing, are not objects.
+Surface is first cut too finely, along concave creases and strong colour edges; then neighbours are joined again
+unless their
+common border is concave along most of its length, because that is where one thing ends and another begins (local
+convexity,
+Stein et al. 2014). Last come the rules of statics: the inside of a bowl, and a handle that rests on nothing, are not
+objects.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ COLOR_EDGE = 45.0
 """Difference in colour (of 255, largest channel) between neighbouring vertices that also cuts at first."""
 UNLIKE = (0.08, 0.25)
 CONCAVE_SHARE = (0.85, 0.25)
-"""Share of a border that must be concave to keep two pieces apart: most of it for pieces of one colour (mean colours that
+"""Share of a border that must be concave to keep two pieces apart: most of it for pieces of one colour (mean colours
+that
 differ by less than 0.08 of full scale, such as the halves of a mug), a quarter for pieces of different colours."""
 
 HANDLE_WIDTH = 0.025
@@ -42,7 +46,9 @@ class Pieces:
         labels: int64 [V].
     """
 
-    def __init__(self, surface: Surface, above: NDArray[np.bool_], height: Float, crease: float, smoothing: float) -> None:
+    def __init__(
+        self, surface: Surface, above: NDArray[np.bool_], height: Float, crease: float, smoothing: float
+    ) -> None:
         self._surface, self._height, self._crease = surface, height, crease
         self._index = np.flatnonzero(above)
         self.labels: Labels = np.full(len(surface.vertices), -1, np.int64)
@@ -124,10 +130,10 @@ class Pieces:
             local = self.labels[self._index]
             known = local >= 0
             count = np.bincount(local[known], minlength=1)
-            mean = np.stack([np.bincount(local[known], colors[known, c]) for c in range(3)], axis=1)
-            mean /= np.maximum(count, 1)[:, None]
-            # Each piece's best partner: the least concave border, alike in colour. Only mutual choices are joined, so that a
-            # box's top finds its own sides before either finds the neighbour that stands flush with them.
+            total: Float = np.stack([np.bincount(local[known], colors[known, c]) for c in range(3)], axis=1)
+            mean = total / np.maximum(count, 1)[:, None]
+            # Each piece's best partner: the least concave border, alike in colour. Only mutual choices are joined,
+            # so that a box's top finds its own sides before either finds the neighbour that stands flush with them.
             best: dict[int, tuple[float, int]] = {}
             for (one, two), (here, there) in self._borders().items():
                 concave = float(np.mean(np.minimum(near[here], near[there]) < self._crease))
@@ -140,7 +146,8 @@ class Pieces:
                         best[piece] = (score, other)
             joined = {
                 max(piece, other): min(piece, other)
-                for piece, (_, other) in best.items() if best.get(other, (0.0, -1))[1] == piece
+                for piece, (_, other) in best.items()
+                if best.get(other, (0.0, -1))[1] == piece
             }
             if not joined:
                 return
@@ -160,9 +167,7 @@ class Pieces:
             for pair, (here, there) in borders:
                 if pair[0] in joined or pair[1] in joined:
                     continue
-                level = float(np.median(np.minimum(
-                    self._height[self._index[here]], self._height[self._index[there]]
-                )))
+                level = float(np.median(np.minimum(self._height[self._index[here]], self._height[self._index[there]])))
                 for piece, other in (pair, pair[::-1]):
                     below = here if other == pair[0] else there
                     if self._depends(members, low, piece, other, level, grounded, self._facing_up(below, other)):
@@ -174,11 +179,19 @@ class Pieces:
             self._rename(joined)
 
     def _depends(
-        self, members: dict[int, Labels], low: dict[int, float], piece: int, other: int, level: float, grounded: float,
+        self,
+        members: dict[int, Labels],
+        low: dict[int, float],
+        piece: int,
+        other: int,
+        level: float,
+        grounded: float,
         facing_up: float,
     ) -> bool:
         mine, theirs = self._height[members[piece]], self._height[members[other]]
-        inside = np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004 and self._covered(members, piece, other) > 0.75
+        inside = (
+            np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004 and self._covered(members, piece, other) > 0.75
+        )
         if inside or self._is_handle(members[piece], members[other]):
             return True
         if low[piece] < grounded:
@@ -191,7 +204,12 @@ class Pieces:
         mine, theirs = self._surface.vertices[piece], self._surface.vertices[other]
         width, depth = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(mine[:, :2].T)), 0)) * 3.5
         height = float(np.ptp(mine[:, 2]))
-        return bool(width < HANDLE_WIDTH and height > 1.3 * depth and len(mine) < 0.2 * len(theirs) and height < np.ptp(theirs[:, 2]))
+        return bool(
+            width < HANDLE_WIDTH
+            and height > 1.3 * depth
+            and len(mine) < 0.2 * len(theirs)
+            and height < np.ptp(theirs[:, 2])
+        )
 
     def _facing_up(self, border: NDArray[np.int64], label: int) -> float:
         """How level the surface of `label` is beside a border: upper quartile of the normals' vertical part.
@@ -208,8 +226,8 @@ class Pieces:
     def join_floating(self, grounded: float, reach: float) -> None:
         """Gives pieces that hang in the air to what they hang on; what hangs over nothing rests on its support, unseen.
 
-        A chair's back behind an unseen bar belongs to the chair; the upper half of a ball, whose underside LiDAR saw only at
-        a grazing angle, is the ball; a seat without visible legs takes in the stubs under it.
+        A chair's back behind an unseen bar belongs to the chair; the upper half of a ball, whose underside LiDAR saw
+        only at a grazing angle, is the ball; a seat without visible legs takes in the stubs under it.
         """
         members = self._members()
         low = {label: lowest(self._height[m]) for label, m in members.items()}
@@ -231,7 +249,8 @@ class Pieces:
             # What hangs holds on to what it is nearest to with most of its surface: its most frequent close neighbour.
             frequent = np.bincount(others, minlength=len(size))
             allowed = [
-                int(o) for o in np.argsort(-frequent, kind="stable")[:5]
+                int(o)
+                for o in np.argsort(-frequent, kind="stable")[:5]
                 if frequent[o] > 0 and _root(renamed, int(o)) != label and (int(o) in resting or size[o] > size[label])
             ]
             if allowed and self._covered(members, label, allowed[0]) < 0.98:
@@ -298,7 +317,8 @@ def lowest(height: Float) -> float:
     return float(np.partition(height, rank)[rank])
 
 
-# ------------------------------------------------------------------------------------------------------------------ graph
+# ------------------------------------------------------------------------------------------------------------------
+# graph
 
 
 def adjacency(surface: Surface) -> sparse.csr_matrix:
@@ -316,8 +336,8 @@ def adjacency(surface: Surface) -> sparse.csr_matrix:
 def least_curvature(points: Float, normals: Float, graph: sparse.csr_matrix, scale: float, voxel: float) -> Float:
     """Least principal curvature [N] in 1/m (positive where convex) after smoothing over about `scale` metres.
 
-    The curvature tensor of a vertex is gathered from its edges, and its principal curvatures follow from the tensor's two
-    tangential eigenvalues (Taubin 1995, equation 5: k1 = 3 m1 - m2, k2 = 3 m2 - m1).
+    The curvature tensor of a vertex is gathered from its edges, and its principal curvatures follow from the
+    tensor's two tangential eigenvalues (Taubin 1995, equation 5: k1 = 3 m1 - m2, k2 = 3 m2 - m1).
     """
     degree = np.asarray(graph.sum(axis=1)).ravel() + 1
     average = sparse.diags(1 / degree) @ (graph + sparse.identity(graph.shape[0], format="csr", dtype=np.float32))
@@ -340,7 +360,7 @@ def least_curvature(points: Float, normals: Float, graph: sparse.csr_matrix, sca
     u, v = u / length, v / length
     count = len(points)
     tensor = np.stack([np.bincount(edges.row, bend * w, count) for w in (u * u, u * v, v * v)], axis=1)
-    tensor /= np.maximum(degree - 1, 1)[:, None]
+    tensor = tensor / np.maximum(degree - 1, 1)[:, None]
     # Neighbours share almost the same tangent plane but not the same tangents: average in space, not in (u, v).
     a, b, c = tensor.T
     full = (

@@ -2,8 +2,8 @@
 
     fusion -> structure -> instances -> completion -> meshes -> texture -> assembly, settling, report
 
-Captures of other kinds join on the way: a mesh is looked at by a virtual phone first, a parametric room goes straight to
-assembly, and a single photo is a capture of one frame from an assumed level camera.
+Captures of other kinds join on the way: a mesh is looked at by a virtual phone first, a parametric room goes
+straight to assembly, and a single photo is a capture of one frame from an assumed level camera.
 """
 
 from __future__ import annotations
@@ -76,7 +76,11 @@ class ScanResult:
 
 
 def scan(
-    path: str | Path, out: str | Path, *, options: ScanOptions | None = None, replace_existing: bool = False,
+    path: str | Path,
+    out: str | Path,
+    *,
+    options: ScanOptions | None = None,
+    replace_existing: bool = False,
     notify: Notify | None = None,
 ) -> ScanResult:
     """Rebuilds a phone capture as an interactive scene in the folder `out`.
@@ -131,19 +135,26 @@ def _source(capture: Capture) -> dict[str, object]:
     }
 
 
-# ------------------------------------------------------------------------------------------------------------------ rooms
+# ------------------------------------------------------------------------------------------------------------------
+# rooms
 
 
 def _scan_room(capture: Capture, folder: Path, runner: StageRunner) -> Scene:
     scene = runner.run(
-        "room", lambda progress: room_to_scene(capture.room, name=scene_name(capture.path)),
-        lambda s: {"surfaces": len(s.surfaces), "objects": len(s.objects), "parts": sum(len(o.parts) for o in s.objects)},
+        "room",
+        lambda progress: room_to_scene(capture.room, name=scene_name(capture.path)),
+        lambda s: {
+            "surfaces": len(s.surfaces),
+            "objects": len(s.objects),
+            "parts": sum(len(o.parts) for o in s.objects),
+        },
         cached=False,
     )
     return _settled(scene.in_folder(folder), runner)
 
 
-# ----------------------------------------------------------------------------------------------------------------- frames
+# -----------------------------------------------------------------------------------------------------------------
+# frames
 
 
 def _scan_frames(
@@ -157,8 +168,10 @@ def _scan_frames(
             )
         mesh, known_notes = capture.mesh, len(capture.notes)
         capture = runner.run(
-            "virtual views", lambda progress: view_mesh(capture, mesh, progress=progress),
-            lambda c: {"views": len(c.frames)}, cached=False,
+            "virtual views",
+            lambda progress: view_mesh(capture, mesh, progress=progress),
+            lambda c: {"views": len(c.frames)},
+            cached=False,
         )
         notes += capture.notes[known_notes:]
         notes.append("Rebuilt from the app's mesh, seen by a virtual phone: what the mesh closed over counts as seen.")
@@ -166,17 +179,23 @@ def _scan_frames(
         capture = replace(capture, frames=tuple(_placed(frame) for frame in capture.frames), has_gravity=False)
         notes.append("A photo has no pose: the camera was assumed level, and only the side it shows was measured.")
     views, skipped = runner.run(
-        "load", lambda progress: _load(capture, options, progress),
-        lambda result: {"frames": len(result[0]), "skipped": len(result[1])}, cached=False,
+        "load",
+        lambda progress: _load(capture, options, progress),
+        lambda result: {"frames": len(result[0]), "skipped": len(result[1])},
+        cached=False,
     )
     surface = runner.run(
-        "fusion", lambda progress: fuse(views, voxel=options.voxel, progress=progress),
+        "fusion",
+        lambda progress: fuse(views, voxel=options.voxel, progress=progress),
         lambda s: {"voxel_mm": round(s.voxel * 1000, 2), "vertices": len(s.vertices)},
     )
     structure = runner.run(
-        "structure", lambda progress: find_structure(surface, has_gravity=capture.has_gravity),
+        "structure",
+        lambda progress: find_structure(surface, has_gravity=capture.has_gravity),
         lambda s: {
-            "supports": len(s.supports), "walls": len(s.walls), "tilt_deg": round(float(np.rad2deg(s.tilt)), 2),
+            "supports": len(s.supports),
+            "walls": len(s.walls),
+            "tilt_deg": round(float(np.rad2deg(s.tilt)), 2),
             "support_rms_mm": round(s.supports[0].rms * 1000, 2),
         },
     )
@@ -186,7 +205,8 @@ def _scan_frames(
     if segmenter is None and capture.mesh is not None and not capture.is_metric:
         segmenter = OneObject()
     segmentation = runner.run(
-        "instances", lambda progress: find_instances(surface, structure, views, segmenter),
+        "instances",
+        lambda progress: find_instances(surface, structure, views, segmenter),
         lambda s: {"objects": len(s.instances), "rejected": len(s.rejected)},
     )
     if len(segmentation.instances) > MAX_OBJECTS:
@@ -198,30 +218,45 @@ def _scan_frames(
     if not segmentation.instances:
         notes.append("No whole object was found: the scene has only its floor and walls.")
     solids = runner.run(
-        "completion", lambda progress: _complete_all(segmentation, surface, structure, views, progress),
+        "completion",
+        lambda progress: _complete_all(segmentation, surface, structure, views, progress),
         lambda s: {method: sum(x.method == method for x in s) for method in sorted({x.method for x in s})},
     )
     meshes = runner.run(
-        "meshes", lambda progress: _build_meshes(solids, progress),
+        "meshes",
+        lambda progress: _build_meshes(solids, progress),
         lambda m: {"faces": sum(len(x.faces) for x, _, _ in m), "collision_shapes": sum(len(c) for _, c, _ in m)},
     )
     textured: list[TexturedMesh | None] = [None] * len(meshes)
     photos: list[SupportPicture | None] = [None] * len(structure.supports)
     if options.texture:
         textured, photos = runner.run(
-            "texture", lambda progress: _texture_all(capture, views, structure, [m for m, _, _ in meshes], progress),
+            "texture",
+            lambda progress: _texture_all(capture, views, structure, [m for m, _, _ in meshes], progress),
             lambda t: {"textures": sum(x is not None for x in t[0])},
         )
     rebuilt = [
-        Rebuilt(solid, mesh, tuple(shapes), how, classify(solid, mesh) if capture.is_metric else "object", instance.support, instance.on, texture, _notes(solid))
+        Rebuilt(
+            solid,
+            mesh,
+            tuple(shapes),
+            how,
+            classify(solid, mesh) if capture.is_metric else "object",
+            instance.support,
+            instance.on,
+            texture,
+            _notes(solid),
+        )
         for solid, (mesh, shapes, how), instance, texture in zip(
             solids, meshes, segmentation.instances, textured, strict=True
         )
     ]
     centers = np.array([view.world_from_camera[:3, 3] for view in views])
     scene = runner.run(
-        "assembly", lambda progress: assemble(scene_name(capture.path), structure, rebuilt, photos, centers, folder),
-        lambda s: {"objects": len(s.objects), "surfaces": len(s.surfaces)}, cached=False,
+        "assembly",
+        lambda progress: assemble(scene_name(capture.path), structure, rebuilt, photos, centers, folder),
+        lambda s: {"objects": len(s.objects), "surfaces": len(s.surfaces)},
+        cached=False,
     )
     scene = scene.model_copy(update={"source": {"world_from_capture": structure.world_from_capture.tolist()}})
     return _settled(scene, runner), len(views), [*capture.skipped, *skipped], notes
@@ -237,9 +272,7 @@ def _load(
     confidence = options.minimum_confidence
     while True:
         try:
-            return load_views(
-                capture, maximum=options.maximum_frames, minimum_confidence=confidence, progress=progress
-            )
+            return load_views(capture, maximum=options.maximum_frames, minimum_confidence=confidence, progress=progress)
         except CaptureError:
             # Some scenes (dark, glossy, far) have no high confidence at all.
             if confidence == 0:
@@ -250,13 +283,16 @@ def _load(
 def _rejection_notes(segmentation: Segmentation) -> list[str]:
     big = [item for item in segmentation.rejected if max(item.size) > 0.03]
     return [
-        f"Left out something of {item.size[0] * 100:.0f} x {item.size[1] * 100:.0f} x {item.size[2] * 100:.0f} cm: {item.reason}."
+        f"Left out something of {' x '.join(f'{extent * 100:.0f}' for extent in item.size)} cm: {item.reason}."
         for item in big
     ]
 
 
 def _complete_all(
-    segmentation: Segmentation, surface: Surface, structure: Structure, views: Sequence[DepthView],
+    segmentation: Segmentation,
+    surface: Surface,
+    structure: Structure,
+    views: Sequence[DepthView],
     progress: Callable[[float], None],
 ) -> list[Solid]:
     labels: NDArray[np.int64] = np.full(len(surface.vertices), -1, np.int64)
@@ -294,7 +330,10 @@ def _build_meshes(
 
 
 def _texture_all(
-    capture: Capture, views: Sequence[DepthView], structure: Structure, meshes: Sequence[ObjectMesh],
+    capture: Capture,
+    views: Sequence[DepthView],
+    structure: Structure,
+    meshes: Sequence[ObjectMesh],
     progress: Callable[[float], None],
 ) -> tuple[list[TexturedMesh | None], list[SupportPicture | None]]:
     pictures = load_pictures(capture, views, progress=lambda share: progress(0.4 * share))
@@ -314,20 +353,25 @@ def _texture_all(
 def _notes(solid: Solid) -> tuple[str, ...]:
     notes = list(solid.notes)
     if solid.observed_fraction < 0.5:
-        notes.append(f"Only {solid.observed_fraction:.0%} of its surface was seen; the rest was completed ({solid.method}).")
+        notes.append(
+            f"Only {solid.observed_fraction:.0%} of its surface was seen; the rest was completed ({solid.method})."
+        )
     if solid.fit_error > 0.005:
         notes.append(f"The scanned points lie {solid.fit_error * 1000:.0f} mm (rms) off the final surface.")
     return tuple(notes)
 
 
-# --------------------------------------------------------------------------------------------------------------- settling
+# ---------------------------------------------------------------------------------------------------------------
+# settling
 
 
 def _settled(scene: Scene, runner: StageRunner) -> Scene:
     result = runner.run(
-        "settle", lambda progress: settle(scene, repair=simpler_collision),
+        "settle",
+        lambda progress: settle(scene, repair=simpler_collision),
         lambda r: {
-            "rounds": r.rounds, "stable_share": round(r.stable_fraction, 3),
+            "rounds": r.rounds,
+            "stable_share": round(r.stable_fraction, 3),
             "penetration_before_mm": round(r.penetration_before * 1000, 2),
             "penetration_after_mm": round(r.penetration_after * 1000, 3),
         },

@@ -17,6 +17,7 @@ from .report import StageRecord
 
 T = TypeVar("T")
 
+
 def cache_root() -> Path:
     """Where unfinished scans keep their stages: `$POCKETWORLDS_CACHE`, else the user's cache folder."""
     if "POCKETWORLDS_CACHE" in os.environ:
@@ -38,7 +39,9 @@ def fingerprint(path: Path) -> str:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
         status = file.stat()
-        digest.update(f"{file.relative_to(path) if path.is_dir() else ''}|{status.st_size}|{status.st_mtime_ns}".encode())
+        digest.update(
+            f"{file.relative_to(path) if path.is_dir() else ''}|{status.st_size}|{status.st_mtime_ns}".encode()
+        )
     return digest.hexdigest()
 
 
@@ -49,7 +52,8 @@ def peak_memory_mb() -> float:
 
 
 class StageRunner:
-    """Runs stages in order, each with its time, memory and figures, and keeps their results until the scan is finished."""
+    """Runs stages in order, each with its time, memory and figures, and keeps their results until the scan is
+    finished."""
 
     def __init__(self, key: str, notify: Callable[[str, float], None] | None = None) -> None:
         self.folder = cache_root() / "scan" / hashlib.sha256(f"{_code_version()}|{key}".encode()).hexdigest()[:24]
@@ -74,10 +78,15 @@ class StageRunner:
             if cached:
                 self._save(name, result)
         self._notify(name, 1.0)
-        self.records.append(StageRecord(
-            name=name, seconds=time.perf_counter() - start, cached=reused, peak_memory_mb=peak_memory_mb(),
-            summary=summarize(result),
-        ))
+        self.records.append(
+            StageRecord(
+                name=name,
+                seconds=time.perf_counter() - start,
+                cached=reused,
+                peak_memory_mb=peak_memory_mb(),
+                summary=summarize(result),
+            )
+        )
         return result
 
     def finish(self) -> None:

@@ -1,6 +1,7 @@
 """Stages 2 and 3, alignment and structure: which way is up, where the floor is, and what objects stand on.
 
-Horizontal planes are found as peaks of the height histogram of upward-facing surface, largest first, and refined by robust
+Horizontal planes are found as peaks of the height histogram of upward-facing surface, largest first, and refined by
+robust
 least squares. The largest one sets gravity's last half degree (ARKit's gravity is good to about 0.5 degrees, a floor or
 a table top seen over decimetres to 0.1) and the lowest large one becomes z = 0.
 """
@@ -117,26 +118,32 @@ def find_structure(surface: Surface, *, has_gravity: bool = True) -> Structure:
         transform = _up_from_largest_plane(surface)
         if transform[2, 2] < np.cos(MAX_TURN):
             raise CaptureError(
-                "there is no gravity in this capture and its largest plane is no floor (it stands more than 35 degrees off the "
-                "level); one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR scanning app"
+                "there is no gravity in this capture and its largest plane is no floor (it stands more than 35 degrees "
+                "off the level); one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR "
+                "scanning app"
             )
         notes.append("The capture has no gravity: its largest plane was taken for the floor.")
     current = moved(surface, transform)
     main = _largest_plane(current, slice(None))
     if main is None:
         raise CaptureError(
-            "no floor or table top was found (nothing level larger than 300 cm^2); scan some of the surface that the objects stand on"
+            "no floor or table top was found (nothing level larger than 300 cm^2); "
+            "scan some of the surface that the objects stand on"
         )
     normal = main[0]
     tilt = float(np.arccos(np.clip(normal[2], -1, 1)))
     if tilt > MAX_TILT:
-        notes.append(f"The main surface is tilted by {np.rad2deg(tilt):.1f} degrees; it was kept tilted: gravity is trusted more.")
+        notes.append(
+            f"The main surface is tilted by {np.rad2deg(tilt):.1f} degrees and was kept so: gravity is trusted more."
+        )
     else:
         transform = _homogeneous(_rotation_to_z(normal)) @ transform
         current = moved(surface, transform)
     planes = _horizontal_planes(current)
     if not planes:
-        raise CaptureError("no level surface was found for objects to stand on; scan some of the floor or table around them")
+        raise CaptureError(
+            "no level surface was found for objects to stand on; scan some of the floor or table around them"
+        )
     floor_height = planes[0].height
     big = [p for p in planes if p.area > MIN_TABLE_AREA]
     floor_height = min((p.height for p in big), default=floor_height)
@@ -156,7 +163,8 @@ def find_structure(surface: Surface, *, has_gravity: bool = True) -> Structure:
     return Structure(transform, tuple(supports), walls, extents, tilt, tuple(notes))
 
 
-# ---------------------------------------------------------------------------------------------------------------- planes
+# ----------------------------------------------------------------------------------------------------------------
+# planes
 
 
 def _quadratic(xy: Float) -> Float:
@@ -258,7 +266,8 @@ def _trim(xy: Float) -> Float:
 
 
 def minimum_rectangle(points: Float) -> tuple[Float, Float, float]:
-    """Smallest rectangle round xy points [N, 2] (rotating calipers): centre [2], size [2] (long side first), yaw [rad]."""
+    """Smallest rectangle round xy points [N, 2] (rotating calipers): centre [2], size [2] (long side first), yaw
+    [rad]."""
     hull = points[ConvexHull(points).vertices]
     edges = np.roll(hull, -1, axis=0) - hull
     best: tuple[float, Float, Float, float] | None = None
@@ -281,21 +290,32 @@ def _shifted(support: Support, shift: Float) -> Support:
     a, b, c, d, e, f = support.warp
     x, y = shift[0], shift[1]
     # Substituting (x - sx, y - sy) for (x, y) in the quadratic.
-    warp = np.array([
-        a - b * x - c * y + d * x * x + e * x * y + f * y * y + shift[2],
-        b - 2 * d * x - e * y, c - 2 * f * y - e * x, d, e, f,
-    ])
+    warp = np.array(
+        [
+            a - b * x - c * y + d * x * x + e * x * y + f * y * y + shift[2],
+            b - 2 * d * x - e * y,
+            c - 2 * f * y - e * x,
+            d,
+            e,
+            f,
+        ]
+    )
     return replace(
-        support, height=support.height + shift[2], center=support.center + shift[:2],
-        outline=support.outline + shift[:2], warp=warp,
+        support,
+        height=support.height + shift[2],
+        center=support.center + shift[:2],
+        outline=support.outline + shift[:2],
+        warp=warp,
     )
 
 
-# ----------------------------------------------------------------------------------------------------------------- walls
+# -----------------------------------------------------------------------------------------------------------------
+# walls
 
 
 def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float]:
-    """Vertical planes by histogram over direction and offset of sideways-facing surface; each at least `minimum_area`."""
+    """Vertical planes by histogram over direction and offset of sideways-facing surface; each at least
+    `minimum_area`."""
     sideways = np.abs(surface.normals[:, 2]) < 0.2
     points, normals = surface.vertices[sideways], surface.normals[sideways]
     area = surface.voxel**2
@@ -329,7 +349,8 @@ def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float
     return np.array(planes).reshape(-1, 4), np.array(extents).reshape(-1, 2, 2)
 
 
-# ------------------------------------------------------------------------------------------------------------- alignment
+# -------------------------------------------------------------------------------------------------------------
+# alignment
 
 
 def _rotation_to_z(normal: Float) -> Float:
@@ -340,7 +361,7 @@ def _rotation_to_z(normal: Float) -> Float:
     if cosine < -0.999999:
         return np.diag([1.0, -1.0, -1.0])
     skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cosine))
 
 
 def _homogeneous(rotation: Float) -> Float:

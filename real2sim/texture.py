@@ -1,8 +1,8 @@
 """Stage 9, texture: colours from the capture's own pictures, baked per object and for the support they stand on.
 
 Open3D's UVAtlas unwraps each mesh and gives every texel its place in space; each texel then takes the colours of the
-pictures that see it best: squarely, from near, unblurred and not behind something. What no picture saw takes the colour of
-the nearest part that was seen. MuJoCo has no vertex colours, hence textures.
+pictures that see it best: squarely, from near, unblurred and not behind something. What no picture saw takes the
+colour of the nearest part that was seen. MuJoCo has no vertex colours, hence textures.
 """
 
 from __future__ import annotations
@@ -78,9 +78,15 @@ def load_pictures(
         except CaptureError:
             continue
         height, width = color.shape[:2]
-        pictures.append(Picture(
-            color, frame.intrinsics.scaled(width, height), best.world_from_camera, best.edges, _sharpness(best.color)
-        ))
+        pictures.append(
+            Picture(
+                color,
+                frame.intrinsics.scaled(width, height),
+                best.world_from_camera,
+                best.edges,
+                _sharpness(best.color),
+            )
+        )
         if progress is not None:
             progress((number + 1) / len(groups))
     return pictures
@@ -166,7 +172,8 @@ def fill_unseen(points: Float, colors: Float, seen: NDArray[np.bool_]) -> Image:
 def orthophoto(
     center: Float, size: Float, yaw: float, height: float, pictures: Sequence[Picture], *, texel: float = 0.002
 ) -> tuple[Image, float]:
-    """The picture uint8 [H, W, 3] of a level rectangle seen from above (first row at +Y), and the share that was seen."""
+    """The picture uint8 [H, W, 3] of a level rectangle seen from above (first row at +Y), and the share that was
+    seen."""
     width, depth = (int(np.clip(np.ceil(v / texel), 16, 1024)) for v in size)
     x = (np.arange(width) + 0.5) / width * size[0] - size[0] / 2
     y = size[1] / 2 - (np.arange(depth) + 0.5) / depth * size[1]

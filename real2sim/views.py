@@ -48,7 +48,8 @@ class DepthView:
 
 
 def filter_depth(depth: Depth, confidence: Image | None, *, minimum_confidence: int) -> Depth:
-    """Zeroes what LiDAR cannot be trusted on: low confidence, out of range, and the smeared pixels along depth borders."""
+    """Zeroes what LiDAR cannot be trusted on: low confidence, out of range, and the smeared pixels along depth
+    borders."""
     clean = np.where(np.isfinite(depth) & (depth > NEAR) & (depth < FAR), depth, 0).astype(np.float32)
     if confidence is not None:
         clean[confidence < minimum_confidence] = 0

@@ -1,6 +1,7 @@
 """A dense distance field round one object, from all depth views: what was seen, what was seen through, what is unknown.
 
-Fusion of the whole scene keeps only what lies near surfaces. To complete an object we must also know which space the phone
+Fusion of the whole scene keeps only what lies near surfaces. To complete an object we must also know which space the
+phone
 looked *through*: unknown space behind the visible surface may be solid, space that was seen through may not (space
 carving, Kutulakos and Seitz 2000). The field is that of Curless and Levoy (1996), with a short reach behind surfaces so
 that both sides of a thin wall survive.
@@ -19,8 +20,10 @@ from .views import NEAR, DepthView
 
 MAX_VOXELS = 250_000
 REACH = 0.006
-"""Reach of a measurement before and behind the surface [m]. It is the same both ways: a longer reach in front would let the
-few rays that slip past an edge outvote those that hit it, and a longer one behind would let one side of a wall eat the other."""
+"""Reach of a measurement before and behind the surface [m]. It is the same both ways: a longer reach in front would
+let the
+few rays that slip past an edge outvote those that hit it, and a longer one behind would let one side of a wall eat
+the other."""
 
 THROUGH = 0.015
 """A ray that ends this far [m] behind a voxel went through it."""
@@ -39,7 +42,8 @@ class Volume:
         voxel: edge [m].
         distance: float32 [X, Y, Z], mean signed distance [m], positive in free space; 0 where unknown.
         thin: bool [X, Y, Z], hit about as often as looked through: surface, or something too thin to measure.
-        seen: float32 [X, Y, Z], sum of the measurements' weights (1 for a square look, 0.05 for a grazing one); 0 where unknown.
+        seen: float32 [X, Y, Z], sum of the measurements' weights (1 for a square look, 0.05 for a grazing one); 0
+        where unknown.
     """
 
     origin: Float
@@ -87,8 +91,12 @@ def observe(low: Float, high: Float, views: Sequence[DepthView], *, voxel: float
         if (z < NEAR).all():
             continue
         reciprocal = 1 / np.maximum(z, np.float32(NEAR))
-        u = ((points @ inverse[0, :3] + inverse[0, 3]) * reciprocal * np.float32(k.fx) + np.float32(k.cx)).astype(np.int32)
-        v = ((points @ inverse[1, :3] + inverse[1, 3]) * reciprocal * np.float32(k.fy) + np.float32(k.cy)).astype(np.int32)
+        u = ((points @ inverse[0, :3] + inverse[0, 3]) * reciprocal * np.float32(k.fx) + np.float32(k.cx)).astype(
+            np.int32
+        )
+        v = ((points @ inverse[1, :3] + inverse[1, 3]) * reciprocal * np.float32(k.fy) + np.float32(k.cy)).astype(
+            np.int32
+        )
         inside = np.flatnonzero((z > NEAR) & (u >= 0) & (u < k.width) & (v >= 0) & (v < k.height))
         depth = view.depth[v[inside], u[inside]]
         difference = depth - z[inside]
@@ -123,5 +131,7 @@ def squareness(view: DepthView) -> Grid:
     length = np.linalg.norm(normal, axis=-1) * np.linalg.norm(ray, axis=-1)
     cosine = np.abs((normal * ray).sum(axis=-1)) / np.maximum(length, 1e-12)
     complete = np.zeros(depth.shape, bool)
-    complete[1:-1, 1:-1] = (depth[1:-1, 2:] > 0) & (depth[1:-1, :-2] > 0) & (depth[2:, 1:-1] > 0) & (depth[:-2, 1:-1] > 0)
+    complete[1:-1, 1:-1] = (
+        (depth[1:-1, 2:] > 0) & (depth[1:-1, :-2] > 0) & (depth[2:, 1:-1] > 0) & (depth[:-2, 1:-1] > 0)
+    )
     return np.where(complete, np.clip(cosine**2, 0.05, 1.0), 0.05).astype(np.float32)
