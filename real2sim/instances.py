@@ -45,8 +45,9 @@ TABLE_EDGE = 0.035
 """Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
 FAR = 2.5
 """Things seen from this many times the distance of the main support are background."""
-CLOSED_RING = 0.6
-"""Least share of an object's surroundings that the scan must have seen: what runs out of the scan has half or less."""
+CLOSED_RING = 0.72
+"""Least share of an object's surroundings that the scan must have seen: what runs out of the scan has two thirds or
+less."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class GeometricSegmenter:
             grounded = 0.02 + 2 * surface.voxel
             pieces.join_convex()
             pieces.join_dependent(grounded)
+            pieces.join_insides(grounded)
             pieces.join_floating(grounded, max(0.03, 8 * surface.voxel))
         labels = pieces.compact()
         return self._add_thin(surface, structure, views, labels, height, support, distance)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from .capture import Float
 from .fusion import Surface
@@ -178,6 +178,39 @@ class Pieces:
                 return
             self._rename(joined)
 
+    def join_insides(self, grounded: float) -> None:
+        """Joins insides to their containers where no surface connects them: LiDAR loses thin rims."""
+        members = self._members()
+        corners = {
+            label: (self._surface.vertices[m].min(axis=0), self._surface.vertices[m].max(axis=0))
+            for label, m in members.items()
+        }
+        renamed: dict[int, int] = {}
+        for piece in members:
+            low, high = corners[piece]
+            for other in members:
+                outer_low, outer_high = corners[other]
+                if (
+                    other == piece
+                    or other in renamed
+                    or (low < outer_low - CELL)[:2].any()
+                    or (high > outer_high + CELL).any()
+                ):
+                    continue
+                mine, theirs = self._height[members[piece]], self._height[members[other]]
+                # What is down on the support within another's outline, and no higher, is the inner face of its wall.
+                inner = lowest(mine) < grounded and np.percentile(mine, 95) < np.percentile(theirs, 99) + 0.005
+                if (
+                    inner
+                    and _hull_share(
+                        self._surface.vertices[members[piece], :2], self._surface.vertices[members[other], :2]
+                    )
+                    > 0.75
+                ):
+                    renamed[piece] = other
+                    break
+        self._rename({piece: _root(renamed, piece) for piece in renamed})
+
     def _depends(
         self,
         members: dict[int, Labels],
@@ -309,6 +342,15 @@ def _root(renamed: dict[int, int], label: int) -> int:
         seen.add(label)
         label = renamed[label]
     return label
+
+
+def _hull_share(xy: Float, outline: Float) -> float:
+    """Share of points xy [N, 2] within the convex hull of `outline` [M, 2]."""
+    try:
+        equations = ConvexHull(outline).equations
+    except QhullError:
+        return 0.0
+    return float((xy @ equations[:, :2].T + equations[:, 2] <= CELL).all(axis=1).mean())
 
 
 def lowest(height: Float) -> float:

@@ -44,6 +44,8 @@ Notify = Callable[[str, float], None]
 """Called with a stage's name and its finished share in [0, 1]."""
 
 MAX_OBJECTS = 60
+MAX_TURN = np.deg2rad(35.0)
+"""A photo is taken about level: its floor may be this far off."""
 LEVEL_CAMERA: Float = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.4], [0, 0, 0, 1.0]])
 """World pose of a phone held level at 1.4 m: assumed for a photo without a pose; the largest plane then corrects it."""
 
@@ -175,7 +177,8 @@ def _scan_frames(
         )
         notes += capture.notes[known_notes:]
         notes.append("Rebuilt from the app's mesh, seen by a virtual phone: what the mesh closed over counts as seen.")
-    if any(frame.world_from_camera is None for frame in capture.frames):
+    photo = any(frame.world_from_camera is None for frame in capture.frames)
+    if photo:
         capture = replace(capture, frames=tuple(_placed(frame) for frame in capture.frames), has_gravity=False)
         notes.append("A photo has no pose: the camera was assumed level, and only the side it shows was measured.")
     views, skipped = runner.run(
@@ -199,6 +202,11 @@ def _scan_frames(
             "support_rms_mm": round(s.supports[0].rms * 1000, 2),
         },
     )
+    if photo and structure.world_from_capture[2, 2] < np.cos(MAX_TURN):
+        raise CaptureError(
+            f"{capture.path}: the largest plane of this photo is no floor (it stands more than 35 degrees off the level); "
+            "one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR scanning app"
+        )
     surface = moved(surface, structure.world_from_capture)
     views = transformed(views, structure.world_from_capture)
     segmenter = options.segmenter

@@ -31,8 +31,6 @@ MIN_TABLE_AREA, MIN_TABLE_HEIGHT = 0.12, 0.25
 """A raised plane is a table from this area [m^2] and height above the floor [m]; below, it is the top of an object."""
 MAX_BEND = 0.008
 """A raised plane that departs from flat by more than this [m] is a cushion or a seat, not a table."""
-MAX_TURN = np.deg2rad(35.0)
-"""Without gravity the phone is taken to be held about level: a floor may be this far off."""
 MAX_TILT = np.deg2rad(5.0)
 
 
@@ -116,12 +114,6 @@ def find_structure(surface: Surface, *, has_gravity: bool = True) -> Structure:
     transform = np.eye(4)
     if not has_gravity:
         transform = _up_from_largest_plane(surface)
-        if transform[2, 2] < np.cos(MAX_TURN):
-            raise CaptureError(
-                "there is no gravity in this capture and its largest plane is no floor (it stands more than 35 degrees "
-                "off the level); one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR "
-                "scanning app"
-            )
         notes.append("The capture has no gravity: its largest plane was taken for the floor.")
     current = moved(surface, transform)
     main = _largest_plane(current, slice(None))
@@ -318,6 +310,7 @@ def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float
     `minimum_area`."""
     sideways = np.abs(surface.normals[:, 2]) < 0.2
     points, normals = surface.vertices[sideways], surface.normals[sideways]
+    sides = points
     area = surface.voxel**2
     planes: list[Float] = []
     extents: list[Float] = []
@@ -342,9 +335,11 @@ def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float
         offset = float(np.median(points[near, :2] @ across))
         plane = np.array([across[0], across[1], 0.0, offset])
         on = np.abs(points @ plane[:3] - offset) < 0.05
-        along = points[on, :2] @ np.array([-across[1], across[0]])
+        # Corners belong to both walls: extents are measured on everything that faces sideways.
+        whole = sides[np.abs(sides @ plane[:3] - offset) < 0.05]
+        along = whole[:, :2] @ np.array([-across[1], across[0]])
         planes.append(plane)
-        extents.append(np.array([np.percentile(along, [1, 99]), np.percentile(points[on, 2], [1, 99])]))
+        extents.append(np.array([np.percentile(along, [0.2, 99.8]), np.percentile(whole[:, 2], [0.2, 99.8])]))
         points, normals = points[~on], normals[~on]
     return np.array(planes).reshape(-1, 4), np.array(extents).reshape(-1, 2, 2)
 
