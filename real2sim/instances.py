@@ -41,6 +41,8 @@ CREASE_CURVATURE = -35.0
 """Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps
 -40 to
 -100, the inner wall of a mug (radius 35 mm) -28, a flat floor +-6."""
+HANGING, HANGING_AREA = 0.3, 0.05
+"""Small things [m^2] that start higher than this [m] over their support, on nothing, are parts of something unseen."""
 TABLE_EDGE = 0.035
 """Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
 FAR = 2.5
@@ -293,6 +295,8 @@ def _reject(
     ring = seen.ring_share(xy)
     if ring < CLOSED_RING:
         return f"cut off by the edge of the scan (only {ring:.0%} of its surroundings seen)", True
+    if footprint < HANGING_AREA and lowest(height[members]) > HANGING:
+        return "hangs in the air: the scan did not see what holds it", False
     if footprint < max(MIN_AREA, 25 * surface.voxel**2, (0.02 * distance) ** 2):
         return "too small for the scan's resolution", False
     return None, False

@@ -204,7 +204,7 @@ def _scan_frames(
     )
     if photo and structure.world_from_capture[2, 2] < np.cos(MAX_TURN):
         raise CaptureError(
-            f"{capture.path}: the largest plane of this photo is no floor (it stands more than 35 degrees off the level); "
+            f"{capture.path}: the largest plane of this photo is no floor (it is more than 35 degrees off level); "
             "one photo of one side cannot be rebuilt to scale: walk round the place with a LiDAR scanning app"
         )
     surface = moved(surface, structure.world_from_capture)
