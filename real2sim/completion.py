@@ -121,10 +121,10 @@ def complete(
     low, high = points.min(axis=0) - MARGIN, points.max(axis=0) + MARGIN
     low[2] = base
     if ceiling is not None:
-        below = points[:, 2] < ceiling + warp + 0.01
+        below = points[:, 2] < ceiling + warp + 0.002
         if below.sum() >= 12:
             points, normals = points[below], normals[below]
-        high[2] = max(ceiling + warp + 0.006, low[2] + 0.008)
+        high[2] = max(ceiling + warp, low[2] + 0.008)
     voxel = max(VOXEL_MIN, 0.7 * surface.voxel)
     low[2] += voxel / 2
     volume = observe(low, high, views, voxel=voxel)

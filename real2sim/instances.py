@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
-from .pieces import CELL, Pieces, adjacency, components, lowest
+from .pieces import CELL, Pieces, adjacency, components, hull_share, lowest
 from .structure import Structure, Support, support_below
 from .views import DepthView, project
 
@@ -41,6 +41,8 @@ CREASE_CURVATURE = -35.0
 """Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps
 -40 to
 -100, the inner wall of a mug (radius 35 mm) -28, a flat floor +-6."""
+MIN_FOOT = 0.010
+"""What starts lower than this [m] over the support stands on it: the lowest thing to stand on is a thin book."""
 HANGING, HANGING_AREA = 0.3, 0.05
 """Small things [m^2] that start higher than this [m] over their support, on nothing, are parts of something unseen."""
 TABLE_EDGE = 0.035
@@ -346,7 +348,7 @@ def _stands_on(
     """The instance that `members` stand on (index, or None for the support) and the height of its top above the
     support."""
     low = lowest(height[members])
-    if low < 0.02 + 2 * surface.voxel:
+    if low < MIN_FOOT:
         return None, 0.0
     mine = (surface.vertices[members, :2] / CELL).round().astype(int)
     corner = mine.min(axis=0) - 5
@@ -361,7 +363,10 @@ def _stands_on(
         near = ((cells >= 0) & (cells < plan.shape)).all(axis=1)
         near[near] = plan[tuple(cells[near].T)]
         below = near & (height[other] < low + 0.01) & (surface.normals[other, 2] > 0.7)
-        if below.sum() > max(best[2], 8):
+        if below.sum() <= max(best[2], 8):
+            continue
+        # Beside a low book is not on it: most of the ground plan must be over it.
+        if hull_share(surface.vertices[members, :2], surface.vertices[other, :2]) > 0.5:
             best = (index, float(np.median(height[other][below])), int(below.sum()))
     return best[0], best[1]
 

@@ -202,7 +202,7 @@ class Pieces:
                 inner = lowest(mine) < grounded and np.percentile(mine, 95) < np.percentile(theirs, 99) + 0.005
                 if (
                     inner
-                    and _hull_share(
+                    and hull_share(
                         self._surface.vertices[members[piece], :2], self._surface.vertices[members[other], :2]
                     )
                     > 0.75
@@ -344,7 +344,7 @@ def _root(renamed: dict[int, int], label: int) -> int:
     return label
 
 
-def _hull_share(xy: Float, outline: Float) -> float:
+def hull_share(xy: Float, outline: Float) -> float:
     """Share of points xy [N, 2] within the convex hull of `outline` [M, 2]."""
     try:
         equations = ConvexHull(outline).equations
