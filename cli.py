@@ -46,7 +46,16 @@ Debug = Annotated[
 
 def main() -> None:
     """Runs the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as done:
+        if done.code not in (130, 143):
+            raise
+        # Everything of ours is tidied up by now. Open3D, interrupted half-way, would find its tensors unreleased as the
+        # interpreter ends, and turn the exit code into 1.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(done.code))
 
 
 @app.callback(invoke_without_command=True)
