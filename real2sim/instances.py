@@ -20,13 +20,16 @@ from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
-from .pieces import CELL, Pieces, adjacency, components, hull_share, lowest
+from .ground_plan import CELL
+from .pieces import Pieces, lowest
+from .stacking import MIN_FOOT, is_foot, join_in_line, share_out, stands_on
 from .structure import Structure, Support, support_below
+from .surface_graph import adjacency, components
 from .views import DepthView, project
 
 MIN_HEIGHT, MIN_TOP = 0.006, 0.008
 """Least height [m] above the support of surface that is an object's, and of an object's top."""
-NOISE = (0.010, 0.014)
+NOISE = (0.010, 0.016)
 """The same two heights as shares of the viewing distance: what range noise alone can give a flat floor."""
 THIN_HEIGHT, THIN_TOP, THIN_NOISE, THIN_RMS = 0.0035, 0.005, (0.006, 0.009), 4.0
 """Lower limits for what also differs in colour from the support round it: smeared LiDAR shows a wrench of 9 mm as 6
@@ -41,12 +44,12 @@ CREASE_CURVATURE = -35.0
 """Least principal curvature [1/m] under which a border is concave. Smoothed LiDAR gives contact edges and 1 cm gaps
 -40 to
 -100, the inner wall of a mug (radius 35 mm) -28, a flat floor +-6."""
-MIN_FOOT = 0.010
-"""What starts lower than this [m] over the support stands on it: the lowest thing to stand on is a thin book."""
 HANGING, HANGING_AREA = 0.3, 0.05
 """Small things [m^2] that start higher than this [m] over their support, on nothing, are parts of something unseen."""
 TABLE_EDGE = 0.035
 """Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
+THIN_AREA, THIN_RANGE = 1e-3, 1.0
+"""Least footprint [m^2] of a thin thing, and farthest [m] it is told from a shadow."""
 FAR = 2.5
 """Things seen from this many times the distance of the main support are background."""
 CLOSED_RING = 0.72
@@ -128,6 +131,8 @@ class GeometricSegmenter:
         if (pieces.labels >= 0).any():
             grounded = 0.02 + 2 * surface.voxel
             pieces.join_convex()
+            pieces.join_overlapping(MIN_FOOT + surface.voxel)
+            pieces.join_under()
             pieces.join_dependent(grounded)
             pieces.join_insides(grounded)
             pieces.join_floating(grounded, max(0.03, 8 * surface.voxel))
@@ -159,7 +164,8 @@ class GeometricSegmenter:
         mask[low] = True
         mask &= ~_on_wall(surface, structure)
         pieces = components(adjacency(surface), mask, minimum=max(12, int(MIN_AREA / surface.voxel**2)))
-        return np.where(pieces >= 0, pieces + labels.max(initial=-1) + 1, labels)
+        labels = np.where(pieces >= 0, pieces + labels.max(initial=-1) + 1, labels)
+        return join_in_line(surface, labels, height)
 
 
 @dataclass(frozen=True)
@@ -259,10 +265,21 @@ def group_labels(
             if cut:
                 seen.forget(points[:, :2])
                 again = True
-    instances = []
-    for members, under in kept:
-        on, base = _stands_on(surface, height, members, kept)
-        instances.append(Instance(members, under, on, structure.supports[under].height + base))
+    blurred = [members for members, _ in kept if is_foot(surface, height, members, [item for item, _ in kept])]
+    for members in blurred:
+        points = surface.vertices[members]
+        low, high = points.min(axis=0), points.max(axis=0)
+        rejected.append(Rejected((low + high) / 2, high - low, "the blurred foot of what it touches"))
+    kept = [item for item in kept if not any(item[0] is members for members in blurred)]
+    parts = [members for members, _ in kept]
+    below = [stands_on(surface, height, members, parts) for members in parts]
+    for index, (on, base) in enumerate(below):
+        if on is not None:
+            parts[index], parts[on] = share_out(surface, height, parts[index], parts[on], base)
+    instances = [
+        Instance(members, under, on, structure.supports[under].height + base)
+        for members, (_, under), (on, base) in zip(parts, kept, below, strict=True)
+    ]
     return Segmentation(tuple(instances), tuple(rejected))
 
 
@@ -292,6 +309,7 @@ def _reject(
         )
     if top < max(MIN_TOP, 2.5 * surface.voxel, 4 * support.rms, NOISE[1] * distance):
         thin = top > max(THIN_TOP, surface.voxel, THIN_RMS * support.rms, THIN_NOISE[1] * distance)
+        thin &= distance < THIN_RANGE and footprint > THIN_AREA
         if not thin or _contrast(surface, members) < THIN_CONTRAST:
             return "lower than the noise of its support", False
     ring = seen.ring_share(xy)
@@ -340,35 +358,6 @@ def _on_wall(surface: Surface, structure: Structure) -> NDArray[np.bool_]:
     for plane in structure.walls:
         on |= surface.vertices @ plane[:3] - plane[3] < 0.03
     return on
-
-
-def _stands_on(
-    surface: Surface, height: Float, members: NDArray[np.int64], others: Sequence[tuple[NDArray[np.int64], int]]
-) -> tuple[int | None, float]:
-    """The instance that `members` stand on (index, or None for the support) and the height of its top above the
-    support."""
-    low = lowest(height[members])
-    if low < MIN_FOOT:
-        return None, 0.0
-    mine = (surface.vertices[members, :2] / CELL).round().astype(int)
-    corner = mine.min(axis=0) - 5
-    plan = np.zeros(mine.max(axis=0) - corner + 6, bool)
-    plan[tuple((mine - corner).T)] = True
-    plan = ndimage.binary_dilation(plan, iterations=3)
-    best: tuple[int | None, float, int] = (None, 0.0, 0)
-    for index, (other, _) in enumerate(others):
-        if other is members:
-            continue
-        cells = (surface.vertices[other, :2] / CELL).round().astype(int) - corner
-        near = ((cells >= 0) & (cells < plan.shape)).all(axis=1)
-        near[near] = plan[tuple(cells[near].T)]
-        below = near & (height[other] < low + 0.01) & (surface.normals[other, 2] > 0.7)
-        if below.sum() <= max(best[2], 8):
-            continue
-        # Beside a low book is not on it: most of the ground plan must be over it.
-        if hull_share(surface.vertices[members, :2], surface.vertices[other, :2]) > 0.5:
-            best = (index, float(np.median(height[other][below])), int(below.sum()))
-    return best[0], best[1]
 
 
 class _SeenCells:

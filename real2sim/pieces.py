@@ -13,14 +13,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from scipy.sparse import csgraph
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
+from .ground_plan import CELL, hull_share, plan_gap, width
+from .surface_graph import Labels, adjacency, components, grow, least_curvature
 
-CELL = 0.005
-"""Edge [m] of the cells in which ground plans are compared."""
 FINE_CREASE = -8.0
 """Least principal curvature [1/m] under which the first, too fine, cut is made; a flat floor has +-6."""
 COLOR_EDGE = 45.0
@@ -31,12 +30,26 @@ CONCAVE_SHARE = (0.85, 0.25)
 that
 differ by less than 0.08 of full scale, such as the halves of a mug), a quarter for pieces of different colours."""
 
+NECK, EDGES = 0.4, 2.5
+"""A border shorter than this share of the narrower piece's width is a contact (bowl and bottle); edges of the mesh that
+cross each voxel of a border."""
+SIDE_UNLIKE, SIDE_CONCAVE, SIDE_WIDTH = 0.15, 0.4, 0.04
+"""Least difference in colour, or concave share, of the border between two things side by side that stand flush; and the
+least width [m] of both: a hammer's head differs from its handle too."""
+SIDE_GAP, SIDE_OVERLAP, SIDE_STEP = 0.08, 0.12, 0.008
+"""Things are side by side if their ground plans leave more than this share of their common hull free, or if they share
+less than the second and their tops differ by the third [m]."""
+LEVEL, LEVEL_UNLIKE = 0.006, 0.25
+"""Most that the tops [m] and the colours of two pieces differ that are one under a thing that stands on both."""
+SHARED_GROUND, SHARED_TOP, SHARED_UNLIKE = 0.3, 0.25, 0.4
+"""Least share of the smaller ground plan that two pieces have in common, and most that their heights (as a share) and
+colours differ, that must be one thing because two solids cannot be in one place."""
+ANOTHER = 0.15
+"""Least difference in colour of what stands on another thing where no ledge shows."""
 HANDLE_WIDTH = 0.025
 """Widest a handle is [m]."""
 LEDGE = 0.92
 """Least vertical part of the normals beside the foot of a thing that stands on another (23 degrees)."""
-
-Labels = NDArray[np.int64]
 
 
 class Pieces:
@@ -126,6 +139,8 @@ class Pieces:
             np.minimum.at(around, edges.row, near[edges.col])
             near = around
         colors = self._surface.colors[self._index].astype(float)
+        plan = self._surface.vertices[self._index, :2]
+        beside: dict[tuple[int, int, int, int], bool] = {}
         while True:
             local = self.labels[self._index]
             known = local >= 0
@@ -140,6 +155,15 @@ class Pieces:
                 unlike = float(np.abs(mean[one] - mean[two]).max()) / 255
                 if concave >= np.interp(unlike, UNLIKE, CONCAVE_SHARE):
                     continue
+                narrower = min(width(plan[local == one]), width(plan[local == two]))
+                if len(here) / EDGES * self._surface.voxel < NECK * narrower:
+                    continue
+                key = (one, two, int(count[one]), int(count[two]))
+                if key not in beside:
+                    pair = (local == one, local == two)
+                    beside[key] = narrower > SIDE_WIDTH and self._side_by_side(*pair, unlike, concave)
+                if beside[key]:
+                    continue
                 score = concave + 0.5 * unlike - 0.001 * min(len(here), 100)
                 for piece, other in ((one, two), (two, one)):
                     if piece not in best or (score, other) < best[piece]:
@@ -149,6 +173,59 @@ class Pieces:
                 for piece, (_, other) in best.items()
                 if best.get(other, (0.0, -1))[1] == piece
             }
+            if not joined:
+                return
+            self._rename(joined)
+
+    def _side_by_side(self, one: NDArray[np.bool_], two: NDArray[np.bool_], unlike: float, concave: float) -> bool:
+        """Whether two pieces (masks over `_index`) lie beside each other: two books do, a label and its can do not."""
+        xy = self._surface.vertices[self._index, :2]
+        gap, overlap = plan_gap(xy[one], xy[two])
+        if unlike > SIDE_UNLIKE:
+            top = [np.percentile(self._height[self._index[mask]], 90) for mask in (one, two)]
+            return bool(gap > SIDE_GAP or (overlap < SIDE_OVERLAP and abs(top[0] - top[1]) > SIDE_STEP))
+        return concave > SIDE_CONCAVE and gap > SIDE_GAP and overlap < SIDE_OVERLAP
+
+    def join_overlapping(self, grounded: float) -> None:
+        """Joins pieces that rest on the support, end at the same height and share ground: no two solids can."""
+        members = self._members()
+        plan = self._surface.vertices[:, :2]
+        top = {label: float(np.percentile(self._height[m], 95)) for label, m in members.items()}
+        renamed: dict[int, int] = {}
+        for one, two in self._borders():
+            first, second = members[one], members[two]
+            if max(lowest(self._height[first]), lowest(self._height[second])) > grounded:
+                continue
+            color = [self._surface.colors[piece].mean(axis=0) for piece in (first, second)]
+            unlike = float(np.abs(color[0] - color[1]).max()) / 255
+            level = abs(top[one] - top[two]) < SHARED_TOP * max(top[one], top[two])
+            if level and unlike < SHARED_UNLIKE and plan_gap(plan[first], plan[second])[1] > SHARED_GROUND:
+                renamed[_root(renamed, two)] = _root(renamed, one)
+        self._rename({piece: _root(renamed, piece) for piece in renamed})
+
+    def join_under(self) -> None:
+        """Joins what one thing stands on: a box across a book may cut its cover in two."""
+        while True:
+            members = self._members()
+            plan = self._surface.vertices[:, :2]
+            beside: dict[int, set[int]] = {label: set() for label in members}
+            for one, two in self._borders():
+                beside[one].add(two)
+                beside[two].add(one)
+            top = {label: float(np.percentile(self._height[m], 90)) for label, m in members.items()}
+            low = {label: float(np.percentile(self._height[m], 5)) for label, m in members.items()}
+            joined: dict[int, int] = {}
+            for upper, around in beside.items():
+                under = sorted(other for other in around if top[other] < low[upper] + LEVEL)
+                for number, one in enumerate(under):
+                    for two in under[number + 1 :]:
+                        if joined or abs(top[one] - top[two]) > LEVEL:
+                            continue
+                        both = np.concatenate([members[one], members[two]])
+                        color = [self._surface.colors[members[label]].mean(axis=0) for label in (one, two)]
+                        unlike = float(np.abs(color[0] - color[1]).max()) / 255
+                        if unlike < LEVEL_UNLIKE and hull_share(plan[members[upper]], plan[both]) > 0.6:
+                            joined[two] = one
             if not joined:
                 return
             self._rename(joined)
@@ -164,13 +241,17 @@ class Pieces:
             low = {label: lowest(self._height[m]) for label, m in members.items()}
             joined: dict[int, int] = {}
             borders = sorted(self._borders().items(), key=lambda item: (-len(item[1][0]), item[0]))
-            for pair, (here, there) in borders:
+            standing = self._standing(members, low, grounded)
+            for pair, _ in borders:
                 if pair[0] in joined or pair[1] in joined:
                     continue
-                level = float(np.median(np.minimum(self._height[self._index[here]], self._height[self._index[there]])))
                 for piece, other in (pair, pair[::-1]):
-                    below = here if other == pair[0] else there
-                    if self._depends(members, low, piece, other, level, grounded, self._facing_up(below, other)):
+                    lost = low[piece] >= grounded and piece not in standing
+                    if (
+                        lost
+                        or self._is_inside(members, piece, other)
+                        or self._is_handle(members[piece], members[other])
+                    ):
                         joined[piece] = other
                         joined[other] = other
                         break
@@ -211,26 +292,41 @@ class Pieces:
                     break
         self._rename({piece: _root(renamed, piece) for piece in renamed})
 
-    def _depends(
+    def _standing(self, members: dict[int, Labels], low: dict[int, float], grounded: float) -> set[int]:
+        """The pieces that stand on a neighbour."""
+        return {
+            piece
+            for pair, sides in self._borders().items()
+            for (piece, other), beside in zip((pair, pair[::-1]), sides[::-1], strict=True)
+            if low[piece] >= grounded and self._stands(members, piece, other, sides, beside)
+        }
+
+    def _is_inside(self, members: dict[int, Labels], piece: int, other: int) -> bool:
+        """Whether a piece lies within its neighbour's outline and below its top."""
+        mine, theirs = self._height[members[piece]], self._height[members[other]]
+        lower = np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004
+        return bool(lower and self._covered(members, piece, other) > 0.75)
+
+    def _stands(
         self,
         members: dict[int, Labels],
-        low: dict[int, float],
         piece: int,
         other: int,
-        level: float,
-        grounded: float,
-        facing_up: float,
+        border: tuple[NDArray[np.int64], NDArray[np.int64]],
+        beside: NDArray[np.int64],
     ) -> bool:
-        mine, theirs = self._height[members[piece]], self._height[members[other]]
-        inside = (
-            np.percentile(mine, 80) < np.percentile(theirs, 90) - 0.004 and self._covered(members, piece, other) > 0.75
-        )
-        if inside or self._is_handle(members[piece], members[other]):
-            return True
-        if low[piece] < grounded:
+        """Whether a piece stands on its neighbour, whose side of their border is `beside`: above it, most of it over
+        the neighbour's ground plan, on a ledge or plainly another thing."""
+        level = float(np.median(np.minimum(*(self._height[self._index[side]] for side in border))))
+        mine = members[piece]
+        if np.mean(self._height[mine] > level) <= 0.85 or lowest(self._height[members[other]]) >= level - 0.005:
             return False
-        stands = np.mean(mine > level) > 0.85 and low[other] < level - 0.005 and facing_up > LEDGE
-        return not (stands and self._covered(members, piece, other) > 0.5)
+        plan = self._surface.vertices[:, :2]
+        if self._facing_up(beside, other) <= LEDGE:
+            color = [self._surface.colors[members[label]].mean(axis=0) for label in (piece, other)]
+            if float(np.abs(color[0] - color[1]).max()) / 255 < ANOTHER or width(plan[mine]) < SIDE_WIDTH:
+                return False
+        return hull_share(plan[mine], plan[members[other]]) > 0.5
 
     def _is_handle(self, piece: Labels, other: Labels) -> bool:
         """Whether a piece is slender, upright and small beside its neighbour, like a mug's handle."""
@@ -264,7 +360,7 @@ class Pieces:
         """
         members = self._members()
         low = {label: lowest(self._height[m]) for label, m in members.items()}
-        resting = {label for label in members if low[label] < grounded}
+        resting = {label for label in members if low[label] < grounded} | self._standing(members, low, grounded)
         floating = sorted(set(members) - resting, key=lambda label: -len(members[label]))
         renamed: dict[int, int] = {}
         everything = np.concatenate([members[label] for label in members]) if members else np.zeros(0, np.int64)
@@ -344,106 +440,7 @@ def _root(renamed: dict[int, int], label: int) -> int:
     return label
 
 
-def hull_share(xy: Float, outline: Float) -> float:
-    """Share of points xy [N, 2] within the convex hull of `outline` [M, 2]."""
-    try:
-        equations = ConvexHull(outline).equations
-    except QhullError:
-        return 0.0
-    return float((xy @ equations[:, :2].T + equations[:, 2] <= CELL).all(axis=1).mean())
-
-
 def lowest(height: Float) -> float:
     """Height of the lowest surface [m], allowing for five stray vertices; a chair stands on very few."""
     rank = min(5, len(height) - 1)
     return float(np.partition(height, rank)[rank])
-
-
-# ------------------------------------------------------------------------------------------------------------------
-# graph
-
-
-def adjacency(surface: Surface) -> sparse.csr_matrix:
-    """Symmetric 0/1 adjacency [V, V] of the mesh."""
-    faces = surface.faces
-    i = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
-    j = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
-    count = len(surface.vertices)
-    graph = sparse.coo_matrix((np.ones(len(i), np.float32), (i, j)), shape=(count, count)).tocsr()
-    graph = graph + graph.T
-    graph.data[:] = 1
-    return graph
-
-
-def least_curvature(points: Float, normals: Float, graph: sparse.csr_matrix, scale: float, voxel: float) -> Float:
-    """Least principal curvature [N] in 1/m (positive where convex) after smoothing over about `scale` metres.
-
-    The curvature tensor of a vertex is gathered from its edges, and its principal curvatures follow from the
-    tensor's two tangential eigenvalues (Taubin 1995, equation 5: k1 = 3 m1 - m2, k2 = 3 m2 - m1).
-    """
-    degree = np.asarray(graph.sum(axis=1)).ravel() + 1
-    average = sparse.diags(1 / degree) @ (graph + sparse.identity(graph.shape[0], format="csr", dtype=np.float32))
-    for _ in range(max(1, round((scale / voxel) ** 2))):
-        points = average @ points
-        normals = average @ normals
-    normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
-    edges = graph.tocoo()
-    step = points[edges.col] - points[edges.row]
-    normal = normals[edges.row]
-    square = np.maximum((step * step).sum(1), (0.3 * voxel) ** 2)
-    bend = ((normals[edges.col] - normal) * step).sum(1) / square
-    # Two tangents per vertex turn the tensor into a symmetric 2 x 2 matrix with closed-form eigenvalues.
-    helper = np.where(np.abs(normals[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
-    first = np.cross(normals, helper)
-    first /= np.linalg.norm(first, axis=1, keepdims=True) + 1e-12
-    second = np.cross(normals, first)
-    u, v = (step * first[edges.row]).sum(1), (step * second[edges.row]).sum(1)
-    length = np.hypot(u, v) + 1e-12
-    u, v = u / length, v / length
-    count = len(points)
-    tensor = np.stack([np.bincount(edges.row, bend * w, count) for w in (u * u, u * v, v * v)], axis=1)
-    tensor = tensor / np.maximum(degree - 1, 1)[:, None]
-    # Neighbours share almost the same tangent plane but not the same tangents: average in space, not in (u, v).
-    a, b, c = tensor.T
-    full = (
-        a[:, None, None] * first[:, :, None] * first[:, None, :]
-        + b[:, None, None] * (first[:, :, None] * second[:, None, :] + second[:, :, None] * first[:, None, :])
-        + c[:, None, None] * second[:, :, None] * second[:, None, :]
-    ).reshape(count, 9)
-    for _ in range(2):
-        full = average @ full
-    full = full.reshape(count, 3, 3)
-    a = np.einsum("ni,nij,nj->n", first, full, first)
-    b = np.einsum("ni,nij,nj->n", first, full, second)
-    c = np.einsum("ni,nij,nj->n", second, full, second)
-    middle, spread = (a + c) / 2, np.sqrt(((a - c) / 2) ** 2 + b**2)
-    return np.asarray(3 * (middle - spread) - (middle + spread))
-
-
-def components(graph: sparse.csr_matrix, mask: NDArray[np.bool_], *, minimum: int) -> Labels:
-    """Labels [N] of the connected components of the masked vertices with at least `minimum` of them; -1 elsewhere."""
-    index = np.flatnonzero(mask)
-    labels = np.full(graph.shape[0], -1, np.int64)
-    if len(index) == 0:
-        return labels
-    _, parts = csgraph.connected_components(graph[index][:, index], directed=False)
-    sizes = np.bincount(parts)
-    order = np.flatnonzero(sizes >= minimum)
-    renumber = np.full(len(sizes), -1, np.int64)
-    renumber[order] = np.arange(len(order))
-    labels[index] = renumber[parts]
-    return labels
-
-
-def grow(graph: sparse.csr_matrix, labels: Labels) -> Labels:
-    """Spreads labels over the graph, one ring at a time; what no label reaches stays -1."""
-    labels = labels.copy()
-    edges = graph.tocoo()
-    row, col = edges.row, edges.col
-    while True:
-        front = (labels[row] >= 0) & (labels[col] < 0)
-        if not front.any():
-            return labels
-        # The smallest label wins a tie, so that the result does not depend on edge order.
-        order = np.argsort(-labels[row[front]], kind="stable")
-        labels[col[front][order]] = labels[row[front][order]]
