@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from .capture import Float
 from .fusion import Surface
 from .instances import Instance
+from .legs import add_legs
 from .structure import minimum_rectangle
 from .views import DepthView
 from .volume import Grid, Volume, observe
@@ -29,10 +30,6 @@ from .volume import Grid, Volume, observe
 Method = Literal["box", "cylinder", "lying cylinder", "sphere", "revolution", "carved"]
 
 MARGIN = 0.02
-LEGGED_HEIGHT = 0.35
-"""Carved objects taller than this [m] on little ground are furniture on legs."""
-LEG_WIDTH = 0.025
-"""Width [m] of an added leg."""
 VOXEL_MIN = 0.0025
 THIN_FROM = 0.03
 """Objects lower than this [m] have no rims or handles, but wear a smeared skin as thick as they are high."""
@@ -133,7 +130,7 @@ def complete(
     best = _choose(candidates, carved, round_plan, low=points[:, 2].max() - base < THIN_FROM)
     notes: tuple[str, ...] = ()
     if best.method == "carved":
-        field, notes = _add_legs(volume, best.field, base, points)
+        field, notes = add_legs(volume, best.field, base, points, normals)
         best = replace(best, field=field)
     occupied = best.field < 0
     overlap = _agreement(occupied, carved < 0)
@@ -179,7 +176,7 @@ def _carve(
     near_column = ndimage.binary_dilation(column, iterations=2)
     outside = ~near_column[:, :, None] | (z[None, None, :] > top[:, :, None] + 3 * voxel)
     field[outside] = np.maximum(field[outside], voxel)
-    field = _keep_thin(volume, field, points, normals)
+    field = _keep_thin(volume, field, *_between(surface, labels == label))
     if height > THIN_FROM:
         field[_thin_parts(volume, field < 0, base)] = -0.5 * voxel
     mine = _nearest_is_mine(volume, field, surface, labels, label)
@@ -210,6 +207,14 @@ def _thin_parts(volume: Volume, solid: Mask, base: float) -> Mask:
     joined, count = ndimage.label(grown, np.ones((3, 3, 3)))
     touching = np.unique(joined[ndimage.binary_dilation(solid, np.ones((3, 3, 3))) & grown])
     return np.asarray(np.isin(joined, touching[touching > 0]))
+
+
+def _between(surface: Surface, members: Mask) -> tuple[Float, Float]:
+    """Points and normals, both [N, 3], at the vertices and in the middle of the faces of part of the surface."""
+    faces = surface.faces[members[surface.faces].all(axis=1)]
+    points = np.concatenate([surface.vertices[members], surface.vertices[faces].mean(axis=1)])
+    normals = np.concatenate([surface.normals[members], surface.normals[faces].mean(axis=1)])
+    return points, normals
 
 
 def _keep_thin(volume: Volume, field: Grid, points: Float, normals: Float) -> Grid:
@@ -269,58 +274,6 @@ def _main_component(solid: Mask) -> Mask:
     if len(pieces) == 1:
         return np.asarray(parts == pieces[0])
     return np.asarray(largest)
-
-
-def _add_legs(volume: Volume, field: Grid, base: float, points: Float) -> tuple[Grid, tuple[str, ...]]:
-    """Gives furniture that stands on few, thin feet the legs that the scan did not see; says which.
-
-    Of the four quarters of its ground plan, one without a foot gets a leg under its outermost low part: thin dark
-    legs are what LiDAR loses first, and furniture without them would fall over.
-    """
-    voxel = volume.voxel
-    solid = field < 0
-    plan = solid.any(axis=2)
-    levels = np.flatnonzero(solid.any(axis=(0, 1)))
-    if len(levels) == 0 or (levels[-1] + 1) * voxel < LEGGED_HEIGHT:
-        return field, ()
-    foot_levels = max(2, round(0.05 / voxel))
-    feet = solid[:, :, :foot_levels].any(axis=2)
-    if feet.sum() > 0.25 * plan.sum():
-        return field, ()
-    x, y = np.meshgrid(volume.axis(0), volume.axis(1), indexing="ij")
-    center, size, yaw = minimum_rectangle(np.stack([x[plan], y[plan]], axis=1))
-    u, v = _turn(x - center[0], y - center[1], -yaw)
-    quarters = [(i * u > 0.1 * size[0]) & (j * v > 0.1 * size[1]) for i in (-1, 1) for j in (-1, 1)]
-    if not any((feet & quarter).any() for quarter in quarters):
-        return field, ()
-    low = points[points[:, 2] < base + 0.1]
-    low_u, low_v = _turn(low[:, 0] - center[0], low[:, 1] - center[1], -yaw)
-    field = field.copy()
-    notes = []
-    for sign_u, side_u in ((-1, "-x"), (1, "+x")):
-        for sign_v, side_v in ((-1, "-y"), (1, "+y")):
-            quarter = (sign_u * u > 0.1 * size[0]) & (sign_v * v > 0.1 * size[1])
-            if (feet & quarter).any():
-                seen = np.count_nonzero((sign_u * low_u > 0.1 * size[0]) & (sign_v * low_v > 0.1 * size[1]))
-                if seen < 5:
-                    notes.append(
-                        f"The foot of the leg at its {side_u}, {side_v} corner was not seen; it goes straight down."
-                    )
-                continue
-            lowest = np.where(solid.any(axis=2), solid.argmax(axis=2), 10**6)
-            candidates = quarter & plan & (lowest * voxel < 0.7 * (levels[-1] + 1) * voxel)
-            if not candidates.any():
-                continue
-            # Outermost first, lowest among equals: a leg is at the corner.
-            reach = np.where(candidates, sign_u * u + sign_v * v - 0.5 * lowest * voxel, -np.inf)
-            i, j = np.unravel_index(int(reach.argmax()), reach.shape)
-            radius = max(1, round(LEG_WIDTH / 2 / voxel))
-            column = field[
-                max(0, i - radius) : i + radius + 1, max(0, j - radius) : j + radius + 1, : int(lowest[i, j]) + 1
-            ]
-            column[:] = np.minimum(column, -voxel)
-            notes.append(f"The leg at its {side_u}, {side_v} corner was not seen; a straight one was added.")
-    return field, tuple(notes)
 
 
 # -------------------------------------------------------------------------------------------------------------

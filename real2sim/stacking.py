@@ -56,11 +56,15 @@ def stands_on(surface: Surface, height: Float, members: Members, others: Sequenc
 
 
 def share_out(surface: Surface, height: Float, upper: Members, lower: Members, top: float) -> tuple[Members, Members]:
-    """Gives surface above the top [m] of what is stood on, within the outline of what stands, to the latter."""
-    above = np.flatnonzero(height[lower] > top + FOOT_SLACK)
-    over = inside_hull(surface.vertices[lower[above], :2], surface.vertices[upper, :2])
-    moved = above[over]
-    return np.sort(np.concatenate([upper, lower[moved]])), np.delete(lower, moved)
+    """Parts two stacked things at the top [m] of the lower: what is above it within the outline of the upper one is the
+    upper one's, what the upper one has below it is the lower one's."""
+    above = height[lower] > top + FOOT_SLACK
+    above[above] = inside_hull(surface.vertices[lower[above], :2], surface.vertices[upper, :2])
+    below = height[upper] < top - FOOT_SLACK
+    return (
+        np.sort(np.concatenate([upper[~below], lower[above]])),
+        np.sort(np.concatenate([lower[~above], upper[below]])),
+    )
 
 
 def is_foot(surface: Surface, height: Float, members: Members, others: Sequence[Members]) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .capture import Float
 from .views import NEAR, DepthView
 
-MAX_VOXELS = 250_000
+MAX_VOXELS = 1_000_000
 REACH = 0.006
 """Reach of a measurement before and behind the surface [m]. It is the same both ways: a longer reach in front would
 let the
