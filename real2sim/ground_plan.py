@@ -12,6 +12,12 @@ CELL = 0.005
 """Edge [m] of the cells in which ground plans are compared."""
 
 
+def area(xy: Float, voxel: float) -> float:
+    """Ground [m^2] that surface with vertices xy [N, 2], a voxel [m] apart, covers."""
+    cell = max(CELL, voxel)
+    return len(np.unique((xy / cell).astype(int), axis=0)) * cell**2
+
+
 def inside_hull(xy: Float, outline: Float) -> NDArray[np.bool_]:
     """Which of points xy [N, 2] lie in the convex hull of `outline` [M, 2], or within a cell of it."""
     try:

@@ -20,9 +20,9 @@ from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
-from .ground_plan import CELL
+from .ground_plan import CELL, area, long_axis
 from .pieces import Pieces, lowest
-from .stacking import MIN_FOOT, is_foot, join_in_line, share_out, stands_on
+from .stacking import MIN_FOOT, is_foot, join_feet, join_in_line, share_out, stands_on
 from .structure import Structure, Support, support_below
 from .surface_graph import adjacency, components
 from .views import DepthView, project
@@ -50,6 +50,9 @@ TABLE_EDGE = 0.035
 """Low things within this [m] of the edge of a table are its edge, rounded or bent up by smeared depth."""
 THIN_AREA, THIN_RANGE = 1e-3, 1.0
 """Least footprint [m^2] of a thin thing, and farthest [m] it is told from a shadow."""
+SHEET = (0.1, 0.04, 0.3)
+"""Surface nearer to a wall than this [m], thinner than the second and longer than the third is the wall, bent by pose
+drift."""
 FAR = 2.5
 """Things seen from this many times the distance of the main support are background."""
 CLOSED_RING = 0.72
@@ -232,6 +235,7 @@ def group_labels(
     rejected: list[Rejected] = []
     pending = [np.flatnonzero((labels == label) & (support >= 0)) for label in range(int(labels.max(initial=-1)) + 1)]
     pending = [members for members in pending if len(members) >= 12]
+    pending = join_feet(surface, height, pending, support)
     # A strip along the scan's edge may fall into several pieces: what is cut off hides the surroundings of the next.
     again = True
     while again:
@@ -253,7 +257,7 @@ def group_labels(
                 seen,
                 float(np.median(distance[members])),
                 near,
-                [item for item in structure.supports if item.kind == "table"],
+                structure,
             )
             if reason is None:
                 kept.append((members, under))
@@ -291,14 +295,16 @@ def _reject(
     seen: _SeenCells,
     distance: float,
     near: float,
-    tables: Sequence[Support],
+    structure: Structure,
 ) -> tuple[str | None, bool]:
     """Why a piece of surface is no whole object (None if it is one), and whether it runs out of the scan."""
     xy = surface.vertices[members, :2]
     top = float(np.percentile(height[members], 95))
-    footprint = len(np.unique((xy / CELL).astype(int), axis=0)) * CELL**2
-    for table in tables:
-        if support.height < table.height - 0.1 and table.contains(xy, 0.04).mean() > 0.5:
+    footprint = area(xy, surface.voxel)
+    if any(_is_sheet(surface.vertices[members] @ plane[:3] - plane[3], xy) for plane in structure.walls):
+        return "the wall itself, bent by drift", False
+    for table in structure.supports:
+        if table.kind == "table" and support.height < table.height - 0.1 and table.contains(xy, 0.04).mean() > 0.5:
             return "under the table: its leg, or seen too incompletely", False
     if support.kind == "table" and top < 0.06 and support.contains(xy, -TABLE_EDGE).mean() < 0.6:
         return "the table's own edge", False
@@ -317,7 +323,7 @@ def _reject(
         return f"cut off by the edge of the scan (only {ring:.0%} of its surroundings seen)", True
     if footprint < HANGING_AREA and lowest(height[members]) > HANGING:
         return "hangs in the air: the scan did not see what holds it", False
-    if footprint < max(MIN_AREA, 25 * surface.voxel**2, (0.02 * distance) ** 2):
+    if footprint < max(MIN_AREA, 45 * surface.voxel**2, (0.02 * distance) ** 2):
         return "too small for the scan's resolution", False
     return None, False
 
@@ -351,6 +357,12 @@ def _contrast(surface: Surface, members: NDArray[np.int64]) -> float:
     if len(ring) < 10:
         return 0.0
     return float(np.abs(np.median(surface.colors[members], axis=0) - np.median(surface.colors[ring], axis=0)).max())
+
+
+def _is_sheet(away: Float, xy: Float) -> bool:
+    """Whether surface at distances `away` [N] from a wall, with ground plan xy [N, 2], is a sheet of that wall."""
+    near, far = np.percentile(away, [5, 95])
+    return bool(far < SHEET[0] and far - near < SHEET[1] and long_axis(xy)[2] > SHEET[2])
 
 
 def _on_wall(surface: Surface, structure: Structure) -> NDArray[np.bool_]:

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .capture import Float
+from .stacking import FURNITURE_HEIGHT
 from .structure import minimum_rectangle
 from .volume import Grid, Volume
 
-FURNITURE_HEIGHT = 0.35
-"""Furniture is taller than this [m]."""
 CLEARANCE = 0.12
 """Least height [m] of the open space under a seat."""
 BIN = 0.02
@@ -44,7 +43,8 @@ class _Leg:
     Attributes:
         signs: which quarter of the seat it stands in, (+-1, +-1).
         top, foot: its ends [2] in the seat's frame [m].
-        unseen: height [m] below which nothing of it was seen; infinite for a leg that was added.
+        unseen: height [m] below which nothing of it was seen; infinite for a leg that was added, 0 for one of which
+            only the foot was seen.
     """
 
     signs: tuple[int, int]
@@ -96,7 +96,7 @@ def add_legs(volume: Volume, field: Grid, base: float, points: Float, normals: F
         field = np.where(height < seat, np.minimum(field, away), field).astype(np.float32)
     back = points[points[:, 2] > seat + BACKREST]
     ahead = np.zeros(2) if len(back) < 50 else -(np.median(back[:, :2], axis=0) - center) @ turn.T
-    return field, tuple(_sentence(leg, ahead, size) for leg in legs if leg.unseen > FOOT)
+    return field, tuple(_sentence(leg, ahead, size) for leg in legs if leg.unseen > FOOT or leg.unseen <= 0)
 
 
 def _underside(height: Float, base: float, seat: float) -> float | None:
@@ -113,19 +113,20 @@ def _underside(height: Float, base: float, seat: float) -> float | None:
 def _find_legs(plan: Float, height: Float, size: Float, underside: float) -> list[_Leg]:
     """The legs in the four quarters of a seat of `size` [2] round the origin: those seen, and mirrored ones."""
     seen: dict[tuple[int, int], _Leg] = {}
+    feet: dict[tuple[int, int], Float] = {}
     quarters = [(i, j) for i in (-1, 1) for j in (-1, 1)]
     for signs in quarters:
         mine = (plan * signs > 0.1 * size).all(axis=1) & (height < underside) & (height > 0.01)
         if mine.sum() < SEEN or np.percentile(height[mine], 2) > (1 - SEEN_SHARE) * underside:
             continue
         xy, z = plan[mine], height[mine]
-        middle, foot = np.median(xy, axis=0), np.median(z)
-        slope = np.zeros(2)
-        if np.ptp(z) > 0.1:
-            slope = np.clip(np.polyfit(z, xy, 1)[0], -STEEPEST, STEEPEST)
-        seen[signs] = _Leg(
-            signs, middle + slope * (underside - foot), middle - slope * foot, float(np.percentile(z, 2))
-        )
+        middle, level = np.median(xy, axis=0), float(np.median(z))
+        if z.max() < (1 - SEEN_SHARE) * underside:
+            feet[signs] = middle
+            continue
+        slope = np.clip(np.polyfit(z, xy, 1)[0], -STEEPEST, STEEPEST) if np.ptp(z) > 0.1 else np.zeros(2)
+        top, foot = middle + slope * (underside - level), middle - slope * level
+        seen[signs] = _Leg(signs, top, foot, float(np.percentile(z, 2)))
     if not seen:
         return []
     legs = []
@@ -137,7 +138,8 @@ def _find_legs(plan: Float, height: Float, size: Float, underside: float) -> lis
         order = [(-signs[0], signs[1]), (signs[0], -signs[1]), (-signs[0], -signs[1])]
         twin = next(seen[other] for other in order if other in seen)
         mirror = np.array(signs) * np.array(twin.signs)
-        legs.append(_Leg(signs, twin.top * mirror, twin.foot * mirror, np.inf))
+        foot = feet.get(signs, twin.foot * mirror)
+        legs.append(_Leg(signs, twin.top * mirror, foot, 0.0 if signs in feet else np.inf))
     return legs
 
 
@@ -151,6 +153,8 @@ def _sentence(leg: _Leg, ahead: Float, size: Float) -> str:
         left = np.array([-forward[1], forward[0]])
         side = np.array(leg.signs)
         corner = f"{'front' if forward @ side > 0 else 'back'} {'left' if left @ side > 0 else 'right'}"
+    if leg.unseen <= 0:
+        return f"Of the {corner} leg only the foot was seen; the rest joins it to the seat."
     if np.isfinite(leg.unseen):
         return f"Of the {corner} leg the lowest {leg.unseen * 100:.0f} cm were not seen; it goes on straight."
     return f"The {corner} leg was not seen; the mirror image of a seen one was added."

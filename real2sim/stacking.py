@@ -11,9 +11,12 @@ from scipy.spatial import cKDTree
 
 from .capture import Float
 from .fusion import Surface
-from .ground_plan import CELL, hull_share, inside_hull, long_axis
+from .ground_plan import CELL, area, hull_share, inside_hull, long_axis
 
 Members = NDArray[np.int64]
+FURNITURE_HEIGHT, LEG_FOOT, SPLAY = 0.35, (0.06, 0.01), 0.08
+"""Least height [m] of furniture; greatest height [m] and ground [m^2] of a scrap under it that is a leg's foot; how far
+[m] feet stand out."""
 MIN_FOOT = 0.010
 """What starts lower than this [m] over the support stands on it: the lowest thing to stand on is a thin book."""
 FOOT_SHARE, FOOT_SLACK = 8.0, 0.006
@@ -67,10 +70,36 @@ def share_out(surface: Surface, height: Float, upper: Members, lower: Members, t
     )
 
 
+def join_feet(surface: Surface, height: Float, pieces: Sequence[Members], support: NDArray[np.int64]) -> list[Members]:
+    """Gives scraps on the floor under furniture to it: they are feet of legs that the scan lost half way up.
+
+    Args:
+        support: int64 [V], the support below each vertex.
+    """
+    plan = surface.vertices[:, :2]
+    top = [float(np.percentile(height[members], 95)) for members in pieces]
+    tall = [index for index in range(len(pieces)) if top[index] > FURNITURE_HEIGHT]
+    # What stands on legs has little surface near the floor.
+    tall = [index for index in tall if np.mean(height[pieces[index]] < 0.3 * top[index]) < 0.3]
+    corners = SPLAY * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    joined: list[list[Members]] = [[members] for members in pieces]
+    for index, members in enumerate(pieces):
+        if top[index] > LEG_FOOT[0] or area(plan[members], surface.voxel) > LEG_FOOT[1]:
+            continue
+        for other in tall:
+            around = (plan[pieces[other]] + corners[:, None]).reshape(-1, 2)
+            same = support[members[0]] == support[pieces[other][0]]
+            if same and hull_share(plan[members], around) > 0.9:
+                joined[other].append(members)
+                joined[index] = []
+                break
+    return [np.sort(np.concatenate(parts)) for parts in joined if parts]
+
+
 def is_foot(surface: Surface, height: Float, members: Members, others: Sequence[Members]) -> bool:
     """Whether a piece is too low and small beside a higher neighbour to be told from its smeared foot."""
-    cells = np.unique((surface.vertices[members, :2] / CELL).astype(int), axis=0)
-    if np.percentile(height[members], 95) > FOOT_HEIGHT or len(cells) * CELL**2 > FOOT_AREA:
+    ground = area(surface.vertices[members, :2], surface.voxel)
+    if np.percentile(height[members], 95) > FOOT_HEIGHT or ground > FOOT_AREA:
         return False
     tree = cKDTree(surface.vertices[members])
     return any(

@@ -29,6 +29,8 @@ MIN_SUPPORT_AREA = 0.03
 """Smallest horizontal patch [m^2] that is a support; smaller ones are tops of objects."""
 MIN_TABLE_AREA, MIN_TABLE_HEIGHT = 0.12, 0.25
 """A raised plane is a table from this area [m^2] and height above the floor [m]; below, it is the top of an object."""
+BEHIND = (0.15, 0.25)
+"""A vertical plane with more surface behind it (farther than the first [m]) than this share of its own is no wall."""
 MAX_BEND = 0.008
 """A raised plane that departs from flat by more than this [m] is a cushion or a seat, not a table."""
 MAX_TILT = np.deg2rad(5.0)
@@ -314,7 +316,7 @@ def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float
     area = surface.voxel**2
     planes: list[Float] = []
     extents: list[Float] = []
-    for _ in range(8):
+    for _ in range(16):
         if len(points) * area < minimum_area:
             break
         angle = np.arctan2(normals[:, 1], normals[:, 0])
@@ -335,6 +337,13 @@ def _walls(surface: Surface, *, minimum_area: float = 0.5) -> tuple[Float, Float
         offset = float(np.median(points[near, :2] @ across))
         plane = np.array([across[0], across[1], 0.0, offset])
         on = np.abs(points @ plane[:3] - offset) < 0.05
+        # A wall has nothing behind it; the front of a cabinet has the wall.
+        along = surface.vertices[:, :2] @ np.array([-across[1], across[0]])
+        low, high = np.percentile(points[near, :2] @ np.array([-across[1], across[0]]), [5, 95])
+        beyond = (surface.vertices @ plane[:3] < offset - BEHIND[0]) & (along > low) & (along < high)
+        if beyond.sum() > BEHIND[1] * near.sum():
+            points, normals = points[~on], normals[~on]
+            continue
         # Corners belong to both walls: extents are measured on everything that faces sideways.
         whole = sides[np.abs(sides @ plane[:3] - offset) < 0.05]
         along = whole[:, :2] @ np.array([-across[1], across[0]])
