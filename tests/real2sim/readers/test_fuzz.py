@@ -21,8 +21,11 @@ import trimesh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pocketworlds.cli import app
 from pocketworlds.errors import CaptureError
+from pocketworlds.real2sim import pipeline
 from pocketworlds.real2sim.readers import open_capture, usd_dump, usdz
+from typer.testing import CliRunner
 
 from . import convert
 from .checks import assert_capture
@@ -36,6 +39,8 @@ FUZZ = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+SURVIVED = "survived its damage"
 
 Files = dict[str, bytes]
 
@@ -294,32 +299,60 @@ def _dump_forked(folder: Path, root: str, output: Path) -> str | None:
     return None if process.exitcode == 0 else "OpenUSD cannot read it"
 
 
+def _write(folder: Path, name: str, changed: Corrupted, as_zip: bool, spare_zip: int, spot: int) -> Path:
+    """The corrupted capture as a folder or an archive, itself corrupted unless `spare_zip`."""
+    path = folder / "scan"
+    if as_zip or name in PACKED:
+        data = bytearray(convert.zipped(changed, stored=name in PACKED))
+        if not spare_zip:
+            data[spot % len(data)] ^= 1 + spot % 255
+        path.write_bytes(data)
+    else:
+        path.mkdir()
+        convert.write(path, changed)
+    return path
+
+
+def _command_outcome(path: Path) -> str:
+    """What `pocketworlds scan` says of a corrupted capture; a sentence and nothing else may be left."""
+    result = CliRunner().invoke(app, ["scan", str(path), "--out", str(path.parent / "scene"), "--max-frames", "10"])
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert sum(line.startswith("pocketworlds: ") for line in result.stderr.splitlines()) == 1, result.stderr
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    return "opened" if SURVIVED in result.stderr else "refused"
+
+
+@pytest.mark.parametrize("entry", ["reader", "command line"])
 @pytest.mark.parametrize("name", list(SAMPLES))
-def test_corrupted_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrupted_files(name: str, entry: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Through the command line all is real up to the decoded frames; what survives is stopped there, to save time."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise CaptureError(SURVIVED)
+
+    for stage in ("fuse", "view_mesh", "_settled"):
+        monkeypatch.setattr(pipeline, stage, stop)
+    monkeypatch.setenv("POCKETWORLDS_CACHE", str(tmp_path))
     files = SAMPLES[name]()
+    examples = EXAMPLES
+    if EXAMPLES == 100:  # three samples share the USD reader, each example of which starts a process
+        examples = 34 if "usd" in name else 100
+        examples = examples if entry == "reader" else examples // 5
     if "usd" in name:
         multiprocessing.set_forkserver_preload([usd_dump.__name__])
         monkeypatch.setattr(usdz, "run_dump", _dump_forked)
     outcomes: Counter[str] = Counter()
 
-    # three samples share the USD reader, each example of which starts a process
-    @settings(FUZZ, max_examples=34 if "usd" in name and EXAMPLES == 100 else EXAMPLES)
+    @settings(FUZZ, max_examples=examples)
     @given(corrupted(files), st.booleans(), st.integers(0, 5), st.integers(0))
     def run(changed: Corrupted, as_zip: bool, spare_zip: int, spot: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "scan"
-            if as_zip or name in PACKED:
-                data = bytearray(convert.zipped(changed, stored=name in PACKED))
-                if not spare_zip:
-                    data[spot % len(data)] ^= 1 + spot % 255
-                path.write_bytes(data)
-            else:
-                path.mkdir()
-                convert.write(path, changed)
-            outcomes[_outcome(path)] += 1
+            path = _write(Path(folder), name, changed, as_zip, spare_zip, spot)
+            outcomes[(_outcome if entry == "reader" else _command_outcome)(path)] += 1
 
     run()
-    print(f"{name}: {sum(outcomes.values())} corrupted captures: {dict(outcomes)}")
+    print(f"{name}, {entry}: {sum(outcomes.values())} corrupted captures: {dict(outcomes)}")
     assert outcomes
 
 
