@@ -18,8 +18,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from .capture import Float
-from .completion import Method
 from .meshing import ObjectMesh
+from .shapes import Method
 
 CONVEX_SHARE = 0.92
 """Volume over hull volume from which one hull is close enough."""

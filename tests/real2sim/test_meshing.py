@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pocketworlds.errors import CaptureError
 from pocketworlds.real2sim.capture import Float
-from pocketworlds.real2sim.completion import Method, Solid
+from pocketworlds.real2sim.completion import Solid
 from pocketworlds.real2sim.meshing import FACE_BUDGET, ObjectMesh, body_frame, build_mesh
+from pocketworlds.real2sim.shapes import Method
 from pocketworlds.real2sim.volume import Volume
 from scipy.spatial.transform import Rotation
 

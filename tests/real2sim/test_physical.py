@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pocketworlds.real2sim import physical
 from pocketworlds.real2sim.capture import Float
-from pocketworlds.real2sim.completion import Method, Solid
+from pocketworlds.real2sim.completion import Solid
 from pocketworlds.real2sim.meshing import build_mesh
 from pocketworlds.real2sim.physical import KINDS, MAX_MASS, MIN_MASS, classify, physical_properties
+from pocketworlds.real2sim.shapes import Method
 from pocketworlds.scenes.scene import Inertial
 
 from .test_collision import object_mesh
