@@ -14,105 +14,26 @@ painted metal and wood on a table (same source, friction coefficients).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .ground_truth_textures import Image, ceramic_texture, colour, label_texture, package_texture
-
-Float = NDArray[np.float64]
-Faces = NDArray[np.int32]
-
-YawSymmetry = Literal["none", "180", "90", "any"]
-
-
-@dataclass(frozen=True)
-class Solid:
-    """A closed, outward-oriented triangle mesh: vertices float64 [V, 3] metres, faces int32 [F, 3]."""
-
-    vertices: Float
-    faces: Faces
-
-    def mesh(self) -> Any:
-        """The same as a `trimesh.Trimesh`."""
-        import trimesh
-
-        return trimesh.Trimesh(self.vertices, self.faces, process=False)
-
-
-@dataclass(frozen=True)
-class Visual:
-    """A mesh as drawn: own texture coordinates (float64 [T, 2], V upwards) or a plain colour; parts may overlap.
-
-    `flat` shades every triangle on its own; without it MuJoCo smooths normals, even across the edges of a box.
-    """
-
-    vertices: Float
-    faces: Faces
-    uv: Float | None = None
-    uv_faces: Faces | None = None
-    texture: Image | None = None
-    rgb: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    specular: float = 0.1
-    flat: bool = False
-
-
-@dataclass(frozen=True)
-class Part:
-    """A convex collision part: a MuJoCo primitive (`size` as MuJoCo wants it) or the hull of `points` [N, 3]."""
-
-    kind: Literal["box", "cylinder", "capsule", "hull"]
-    size: tuple[float, ...] = ()
-    pos: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    quat: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
-    points: Float = field(default_factory=lambda: np.zeros((0, 3)))
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """One drawn object before it is placed.
-
-    Attributes:
-        category: box, can, bottle, bowl, mug, book or tool.
-        solid: the exact solid (of a can or bottle: its closed outside, contents included).
-        visuals: what is drawn.
-        parts: convex collision parts.
-        mass: kilograms.
-        friction: sliding friction coefficient.
-        yaw_symmetry: turns about the vertical that leave the shape the same: "none", "180", "90" or "any".
-        flat_top: half extents (x, y) of a flat top on which something may stand, or None.
-        stackable: whether it may stand on another object.
-        materials: solids and densities (kg/m^3) it is made of, for its inertia; empty if it is homogeneous.
-    """
-
-    category: str
-    solid: Solid
-    visuals: tuple[Visual, ...]
-    parts: tuple[Part, ...]
-    mass: float
-    friction: float
-    yaw_symmetry: YawSymmetry
-    flat_top: tuple[float, float] | None = None
-    stackable: bool = True
-    materials: tuple[tuple[Solid, float], ...] = ()
-
-    def inertial(self) -> tuple[Float, Float]:
-        """Centre of mass float64 [3] and inertia about it float64 [3, 3], object axes, kg m^2."""
-        pieces = self.materials or ((self.solid, self.mass / float(self.solid.mesh().volume)),)
-        meshes = [solid.mesh() for solid, _ in pieces]
-        masses = np.array([density * mesh.volume for mesh, (_, density) in zip(meshes, pieces, strict=True)])
-        centres = np.array([mesh.center_mass for mesh in meshes])
-        centre = masses @ centres / masses.sum()
-        inertia = np.zeros((3, 3))
-        for mesh, (_, density), mass, own in zip(meshes, pieces, masses, centres, strict=True):
-            arm = own - centre
-            inertia += mesh.moment_inertia * density + mass * (arm @ arm * np.eye(3) - np.outer(arm, arm))
-        return centre, inertia * (self.mass / masses.sum())
-
-
-# Makers ---------------------------------------------------------------------------------------------------------------
+from .ground_truth_shapes import (
+    Blueprint,
+    Part,
+    Solid,
+    Visual,
+    box_solid,
+    capsule,
+    cuboid,
+    lathed,
+    lying_prism,
+    ring_points,
+    ring_wedges,
+    slab,
+    tube,
+    union,
+)
+from .ground_truth_textures import ceramic_texture, colour, label_texture, package_texture
 
 
 def make_box(rng: np.random.Generator) -> Blueprint:
@@ -122,13 +43,13 @@ def make_box(rng: np.random.Generator) -> Blueprint:
     if size[2] > 2.2 * min(size[0], size[1]):  # would topple at a touch
         size = np.sort(size)[[1, 2, 0]]
     mass = float(np.prod(size) * rng.uniform(250, 600))
-    return _cuboid("box", size, mass, rng, package_texture(rng))
+    return cuboid("box", size, mass, rng, package_texture(rng))
 
 
 def make_book(rng: np.random.Generator) -> Blueprint:
     """A book lying flat."""
     size = np.array([rng.uniform(0.11, 0.17), rng.uniform(0.17, 0.24), rng.uniform(0.015, 0.045)])
-    return _cuboid("book", size, float(np.prod(size) * rng.uniform(700, 900)), rng, package_texture(rng))
+    return cuboid("book", size, float(np.prod(size) * rng.uniform(700, 900)), rng, package_texture(rng))
 
 
 def make_can(rng: np.random.Generator) -> Blueprint:
@@ -136,7 +57,7 @@ def make_can(rng: np.random.Generator) -> Blueprint:
     radius, height, density = [(0.033, 0.115, 900.0), (0.037, 0.110, 970.0), (0.0425, 0.060, 1000.0)][rng.integers(3)]
     radius, height = radius * rng.uniform(0.95, 1.05), height * rng.uniform(0.92, 1.08)
     profile = [(0.0, 0.0), (radius, 0.0), (radius, height), (0.0, height)]
-    solid, visual = _lathed(profile, 32, label_texture(rng), specular=0.4)
+    solid, visual = lathed(profile, 32, label_texture(rng), specular=0.4)
     return Blueprint(
         "can",
         solid,
@@ -159,11 +80,11 @@ def make_bottle(rng: np.random.Generator) -> Blueprint:
     )
     bulge = 0.35 * neck + 0.65 * radius, shoulder + 0.55 * (top - shoulder)
     profile = [(0.0, 0.0), (radius, 0.0), (radius, shoulder), bulge, (neck, top), (neck, height), (0.0, height)]
-    solid, visual = _lathed(profile, 24, label_texture(rng), specular=0.3)
+    solid, visual = lathed(profile, 24, label_texture(rng), specular=0.3)
     parts = (
         Part("cylinder", (radius, shoulder / 2), (0, 0, shoulder / 2)),
-        Part("hull", points=_rings([profile[2], profile[3]], 16)),
-        Part("hull", points=_rings([profile[3], profile[4]], 16)),
+        Part("hull", points=ring_points([profile[2], profile[3]], 16)),
+        Part("hull", points=ring_points([profile[3], profile[4]], 16)),
         Part("cylinder", (neck, (height - top) / 2), (0, 0, (height + top) / 2)),
     )
     mass = float(solid.mesh().volume * rng.uniform(900, 1050))
@@ -181,8 +102,8 @@ def make_bowl(rng: np.random.Generator) -> Blueprint:
         for a in angles
     ]
     profile = [(0.0, 0.0), *outer, *inner[::-1], (0.0, wall)]
-    solid, visual = _lathed(profile, 24, ceramic_texture(rng), specular=0.3)
-    walls = [_ring_wedges(outer[i], outer[i + 1], inner[i], inner[i + 1], 12) for i in range(4)]
+    solid, visual = lathed(profile, 24, ceramic_texture(rng), specular=0.3)
+    walls = [ring_wedges(outer[i], outer[i + 1], inner[i], inner[i + 1], 12) for i in range(4)]
     base = Part("cylinder", (foot * 0.95, wall / 2), (0, 0, wall / 2))
     mass = float(solid.mesh().volume * rng.uniform(2200, 2400))
     parts = (base, *(p for ring in walls for p in ring))
@@ -195,23 +116,23 @@ def make_mug(rng: np.random.Generator) -> Blueprint:
     wall, bottom, thick = rng.uniform(0.0040, 0.0052), 0.006, rng.uniform(0.0045, 0.006)
     inside = radius - wall
     profile = [(0.0, 0.0), (radius, 0.0), (radius, height), (inside, height), (inside, bottom), (0.0, bottom)]
-    cup, cup_visual = _lathed(profile, 32, ceramic_texture(rng), specular=0.4)
+    cup, cup_visual = lathed(profile, 32, ceramic_texture(rng), specular=0.4)
     low, high, reach = height * 0.22, height * 0.82, rng.uniform(0.026, 0.034)
     turns = np.linspace(-np.pi / 2, np.pi / 2, 9)
     root = radius - 0.5 * wall
     path = np.stack(
         [root + reach * np.cos(turns), np.zeros(9), (low + high) / 2 + (high - low) / 2 * np.sin(turns)], axis=-1
     )
-    handle = _tube(path, thick, 8)
-    solid = _union([cup, handle])
+    handle = tube(path, thick, 8)
+    solid = union([cup, handle])
     glaze = (
         tuple(float(c) for c in cup_visual.texture.reshape(-1, 3).mean(axis=0) / 255)
         if cup_visual.texture is not None
         else (0.5, 0.5, 0.5)
     )
     handle_visual = Visual(handle.vertices, handle.faces, rgb=(glaze[0], glaze[1], glaze[2]), specular=0.4)
-    wedges = _ring_wedges((radius, bottom), (radius, height), (inside, bottom), (inside, height), 16)
-    capsules = tuple(_capsule(path[i], path[i + 2], thick) for i in range(0, 8, 2))
+    wedges = ring_wedges((radius, bottom), (radius, height), (inside, bottom), (inside, height), 16)
+    capsules = tuple(capsule(path[i], path[i + 2], thick) for i in range(0, 8, 2))
     parts = (Part("cylinder", (radius, bottom / 2), (0, 0, bottom / 2)), *wedges, *capsules)
     mass = float(solid.mesh().volume * rng.uniform(2200, 2400))
     return Blueprint("mug", solid, (cup_visual, handle_visual), parts, mass, float(rng.uniform(0.3, 0.5)), "none")
@@ -221,9 +142,9 @@ def make_hammer(rng: np.random.Generator) -> Blueprint:
     """A hammer lying on its side: a wooden handle along X, a steel head across it."""
     length, head = rng.uniform(0.24, 0.31), rng.uniform(0.085, 0.115)
     thick, half = rng.uniform(0.022, 0.028), rng.uniform(0.011, 0.014)
-    grip = _box_solid(np.array([length, 2 * half * 1.2, 2 * half]), np.array([0, 0, half]))
-    block = _box_solid(np.array([thick, head, thick]), np.array([length / 2 - thick / 2, 0, thick / 2]))
-    solid = _union([grip, block])
+    grip = box_solid(np.array([length, 2 * half * 1.2, 2 * half]), np.array([0, 0, half]))
+    block = box_solid(np.array([thick, head, thick]), np.array([length / 2 - thick / 2, 0, thick / 2]))
+    solid = union([grip, block])
     # The solid is one piece; each material's share of the mass is its own volume.
     mass = float(grip.mesh().volume * 700 + block.mesh().volume * (7850 - 700))
     parts = (
@@ -252,8 +173,8 @@ def make_screwdriver(rng: np.random.Generator) -> Blueprint:
     """A screwdriver lying down: an eight-sided plastic handle, a steel shaft along +X."""
     grip, shaft = rng.uniform(0.09, 0.12), rng.uniform(0.09, 0.14)
     wide, thin = rng.uniform(0.014, 0.018), rng.uniform(0.0035, 0.005)
-    handle = _lying_prism(wide, 0.0, grip, 8)
-    rod = _lying_prism(thin, grip - 0.01, grip + shaft, 8)
+    handle = lying_prism(wide, 0.0, grip, 8)
+    rod = lying_prism(thin, grip - 0.01, grip + shaft, 8)
     lift = np.array([-(grip + shaft) / 2, 0, wide * np.cos(np.pi / 8)])
     handle, rod = Solid(handle.vertices + lift, handle.faces), Solid(rod.vertices + lift, rod.faces)
     parts = (Part("hull", points=handle.vertices), Part("hull", points=rod.vertices))
@@ -263,7 +184,7 @@ def make_screwdriver(rng: np.random.Generator) -> Blueprint:
         Visual(handle.vertices, handle.faces, rgb=hue, specular=0.3, flat=True),
         Visual(rod.vertices, rod.faces, rgb=(0.6, 0.6, 0.62), specular=0.6, flat=True),
     )
-    solid = _union([handle, rod])
+    solid = union([handle, rod])
     return Blueprint(
         "tool",
         solid,
@@ -300,8 +221,8 @@ def make_wrench(rng: np.random.Generator) -> Blueprint:
     behind = circle[circle[:, 0] <= -0.1 * ring]
     lobes = [circle[s * circle[:, 1] >= 0.5 * ring] for s in (-1.0, 1.0)]
     end_of_bar = np.array([length / 2 + shift[0], 0])
-    jaw = [Part("hull", points=_slab(piece + end_of_bar, thick)) for piece in (behind, *lobes)]
-    eye = _ring_wedges((ring, 0.0), (ring, thick), (ring * 0.58, 0.0), (ring * 0.58, thick), 12)
+    jaw = [Part("hull", points=slab(piece + end_of_bar, thick)) for piece in (behind, *lobes)]
+    eye = ring_wedges((ring, 0.0), (ring, thick), (ring * 0.58, 0.0), (ring * 0.58, thick), 12)
     start, end = -length / 2 + 0.8 * ring, length / 2 - 0.1 * ring
     parts = (
         Part("box", ((end - start) / 2, bar / 2, thick / 2), (float((start + end) / 2 + shift[0]), 0, thick / 2)),
@@ -328,198 +249,3 @@ MAKERS: dict[str, Callable[[np.random.Generator], Blueprint]] = {
     "book": make_book,
     "tool": make_tool,
 }
-
-
-# Shapes ---------------------------------------------------------------------------------------------------------------
-
-
-def box_visual(size: Float, centre: Float, texture: Image, tile: float | None = None) -> Visual:
-    """A textured cuboid; each side shows its own third of the picture, or the picture repeats every `tile` metres."""
-    solid = _box_solid(size, centre)
-    uv, uv_faces = [], []
-    normals = solid.mesh().face_normals
-    for number, (face, normal) in enumerate(zip(solid.faces, normals, strict=True)):
-        axis = int(np.argmax(np.abs(normal)))
-        a, b = [(1, 2), (0, 2), (0, 1)][axis]
-        points = solid.vertices[face] - centre
-        if tile is not None:
-            uv.append(points[:, [a, b]] / tile)
-        else:
-            flat = points[:, [a, b]] / size[[a, b]] + 0.5
-            uv.append(np.stack([(flat[:, 0] + axis) / 3, flat[:, 1]], axis=-1))
-        uv_faces.append([3 * number, 3 * number + 1, 3 * number + 2])
-    return Visual(
-        solid.vertices, solid.faces, np.concatenate(uv), np.array(uv_faces, dtype=np.int32), texture, flat=True
-    )
-
-
-def _cuboid(category: str, size: Float, mass: float, rng: np.random.Generator, texture: Image) -> Blueprint:
-    centre = np.array([0, 0, size[2] / 2])
-    half = (float(size[0] / 2), float(size[1] / 2), float(size[2] / 2))
-    square = abs(size[0] / size[1] - 1) < 0.05
-    return Blueprint(
-        category,
-        _box_solid(size, centre),
-        (box_visual(size, centre, texture),),
-        (Part("box", half, (0, 0, half[2])),),
-        mass,
-        float(rng.uniform(0.35, 0.6)),
-        "90" if square else "180",
-        flat_top=(half[0], half[1]),
-    )
-
-
-def _box_solid(size: Float, centre: Float) -> Solid:
-    import trimesh
-
-    mesh = trimesh.creation.box(extents=size)
-    return Solid(np.asarray(mesh.vertices) + centre, np.asarray(mesh.faces, dtype=np.int32))
-
-
-def _lathed(profile: list[tuple[float, float]], segments: int, texture: Image, specular: float) -> tuple[Solid, Visual]:
-    """Turn a closed (r, z) profile that starts and ends on the axis, counter-clockwise seen with r to the right."""
-    points = np.asarray(profile, dtype=np.float64)
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    along /= along[-1]
-    turn = 2 * np.pi * np.arange(segments) / segments
-    ring = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
-    rows: list[list[int]] = []
-    vertices: list[Float] = []
-    for r, z in points:
-        if r == 0:
-            rows.append([len(vertices)] * (segments + 1))
-            vertices.append(np.array([0.0, 0.0, z]))
-        else:
-            first = len(vertices)
-            rows.append([*range(first, first + segments), first])
-            vertices.extend(np.array([r * c, r * s, z]) for c, s in ring)
-    uv = np.stack(np.meshgrid(np.linspace(0, 1, segments + 1), along), axis=-1).reshape(-1, 2)
-    faces, uv_faces = [], []
-    for i in range(len(points) - 1):
-        for j in range(segments):
-            a, b, c, d = rows[i][j], rows[i][j + 1], rows[i + 1][j + 1], rows[i + 1][j]
-            ta, tb = i * (segments + 1) + j, i * (segments + 1) + j + 1
-            tc, td = tb + segments + 1, ta + segments + 1
-            if len({a, b, c}) == 3:
-                faces.append([a, b, c])
-                uv_faces.append([ta, tb, tc])
-            if len({a, c, d}) == 3:
-                faces.append([a, c, d])
-                uv_faces.append([ta, tc, td])
-    solid = Solid(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
-    corners, corner_faces = _creased(solid, np.asarray(uv_faces) // (segments + 1), points)
-    return solid, Visual(corners, corner_faces, uv, np.asarray(uv_faces, dtype=np.int32), texture, specular=specular)
-
-
-def _creased(solid: Solid, rows: NDArray[np.intp], profile: Float) -> tuple[Float, Faces]:
-    """The same triangles with rings doubled where the profile bends sharply, so that shading shows the edge.
-
-    `rows` [F, 3] is the profile row of each face corner. Returns vertices and faces.
-    """
-    along = np.diff(profile, axis=0)
-    heading = np.arctan2(along[:, 1], along[:, 0])
-    bend = np.abs((np.diff(heading) + np.pi) % (2 * np.pi) - np.pi)
-    run = np.concatenate([[0], np.cumsum(bend > np.radians(40))])  # smooth stretch each segment belongs to
-    face_run = run[rows.min(axis=1)]
-    keys, faces = np.unique(
-        np.stack([solid.faces.ravel(), np.repeat(face_run, 3)], axis=-1), axis=0, return_inverse=True
-    )
-    return solid.vertices[keys[:, 0]], faces.reshape(-1, 3).astype(np.int32)
-
-
-def _rings(rings: list[tuple[float, float]], segments: int) -> Float:
-    turn = 2 * np.pi * np.arange(segments) / segments
-    return np.concatenate(
-        [np.stack([r * np.cos(turn), r * np.sin(turn), np.full(segments, z)], axis=-1) for r, z in rings]
-    )
-
-
-def _ring_wedges(
-    outer_low: tuple[float, float],
-    outer_high: tuple[float, float],
-    inner_low: tuple[float, float],
-    inner_high: tuple[float, float],
-    sectors: int,
-) -> tuple[Part, ...]:
-    """A turned wall between two (r, z) segments as convex wedges, one for each sector, bulging to the true radius."""
-    parts = []
-    for k in range(sectors):
-        turn = 2 * np.pi * (k + np.array([0.0, 0.5, 1.0])) / sectors
-        points = [
-            np.stack([r * np.cos(turn), r * np.sin(turn), np.full(3, z)], axis=-1) for r, z in (outer_low, outer_high)
-        ]
-        ends = turn[[0, 2]]
-        points += [
-            np.stack([r * np.cos(ends), r * np.sin(ends), np.full(2, z)], axis=-1) for r, z in (inner_low, inner_high)
-        ]
-        parts.append(Part("hull", points=np.concatenate(points)))
-    return tuple(parts)
-
-
-def _tube(path: Float, radius: float, sides: int) -> Solid:
-    """A round bar swept along a path in the XZ plane, closed by flat ends."""
-    tangent = np.gradient(path, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    across = np.array([0.0, 1.0, 0.0])
-    turn = 2 * np.pi * np.arange(sides) / sides
-    vertices = [
-        p + radius * (np.cos(a) * across + np.sin(a) * np.cross(t, across))
-        for p, t in zip(path, tangent, strict=True)
-        for a in turn
-    ]
-    faces = []
-    for i in range(len(path) - 1):
-        for j in range(sides):
-            a, b = i * sides + j, i * sides + (j + 1) % sides
-            faces += [[a, b, b + sides], [a, b + sides, a + sides]]
-    first, last = len(vertices), len(vertices) + 1
-    vertices += [path[0], path[-1]]
-    end = (len(path) - 1) * sides
-    for j in range(sides):
-        faces += [[first, (j + 1) % sides, j], [last, end + j, end + (j + 1) % sides]]
-    solid = Solid(np.asarray(vertices), np.asarray(faces, dtype=np.int32))
-    if solid.mesh().volume < 0:
-        solid = Solid(solid.vertices, solid.faces[:, ::-1].copy())
-    return solid
-
-
-def _lying_prism(radius: float, start: float, end: float, sides: int) -> Solid:
-    """A regular prism along X with a flat side down."""
-    import trimesh
-
-    turn = 2 * np.pi * (np.arange(sides) + 0.5) / sides
-    ring = radius * np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], axis=-1)
-    hull = trimesh.convex.convex_hull(np.concatenate([ring + np.array([start, 0, 0]), ring + np.array([end, 0, 0])]))
-    return Solid(np.asarray(hull.vertices), np.asarray(hull.faces, dtype=np.int32))
-
-
-def _slab(outline: Float, thick: float) -> Float:
-    """Points of a plate over a convex outline [N, 2]."""
-    return np.concatenate([np.column_stack([outline, np.full(len(outline), z)]) for z in (0.0, thick)])
-
-
-def _capsule(a: Float, b: Float, radius: float) -> Part:
-    from scipy.spatial.transform import Rotation
-
-    axis = b - a
-    length = float(np.linalg.norm(axis))
-    turn, _ = Rotation.align_vectors([axis / length], [[0.0, 0.0, 1.0]])
-    x, y, z, w = turn.as_quat()
-    middle = (a + b) / 2
-    return Part(
-        "capsule",
-        (radius, length / 2),
-        (float(middle[0]), float(middle[1]), float(middle[2])),
-        (float(w), float(x), float(y), float(z)),
-    )
-
-
-def _union(solids: list[Solid]) -> Solid:
-    """Exact boolean union (manifold3d)."""
-    from manifold3d import Manifold, Mesh  # type: ignore[import-not-found]
-
-    whole = Manifold()
-    for solid in solids:
-        whole += Manifold(Mesh(np.asarray(solid.vertices, dtype=np.float32), np.asarray(solid.faces, dtype=np.uint32)))
-    mesh = whole.to_mesh()
-    return Solid(np.asarray(mesh.vert_properties[:, :3], dtype=np.float64), np.asarray(mesh.tri_verts, dtype=np.int32))

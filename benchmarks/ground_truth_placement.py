@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ground_truth_objects import Blueprint
 from .ground_truth_room import Room
+from .ground_truth_shapes import Blueprint
 
 Float = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .ground_truth_objects import Blueprint, Visual, box_visual
+from .ground_truth_shapes import Blueprint, Visual, box_visual
 from .ground_truth_textures import plaster_texture, stone_texture, wood_texture
 
 Float = NDArray[np.float64]

@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 
 from ..errors import SceneError
 from ..real2sim.phone import HandheldPath, PhoneModel, scan_scene
-from .ground_truth_objects import MAKERS, Blueprint, YawSymmetry
+from .ground_truth_objects import MAKERS
 from .ground_truth_placement import Yard
 from .ground_truth_room import Room, Support, add_object
+from .ground_truth_shapes import Blueprint, YawSymmetry
 
 Float = NDArray[np.float64]
 Layout = Literal["apart", "contact"]

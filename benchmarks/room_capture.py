@@ -21,9 +21,9 @@ import numpy as np
 
 from ..real2sim.phone import HandheldPath, scan_scene
 from ..real2sim.pipeline import ScanOptions, scan
-from .ground_truth_objects import box_visual
 from .ground_truth_room import add_visual
 from .ground_truth_scenes import GroundTruthScene, generate_scene
+from .ground_truth_shapes import box_visual
 from .ground_truth_textures import package_texture, wood_texture
 
 MINUTES, GIGABYTES = 5.0, 8.0
