@@ -28,8 +28,8 @@ def register_envs() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 env_id,
-                entry_point=f"{__name__}.envs.env:ScanEnv",
-                vector_entry_point=f"{__name__}.envs.vector:ScanVectorEnv",
+                entry_point=f"{__name__}.envs.env:WorldEnv",
+                vector_entry_point=f"{__name__}.envs.vector:WorldVectorEnv",
                 max_episode_steps=steps,
             )
 

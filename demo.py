@@ -106,7 +106,7 @@ def run_demo(out: str | Path, *, notify: Callable[[str, float], None] | None = N
 
     from .agents.experts import LiftExpert
     from .agents.record import record_episode
-    from .envs import ScanEnv
+    from .envs import WorldEnv
     from .real2sim.pipeline import scan
 
     start = time.perf_counter()
@@ -119,7 +119,7 @@ def run_demo(out: str | Path, *, notify: Callable[[str, float], None] | None = N
 
     env = gym.make("PocketWorlds/Scan-v0", scene=out / SCENE, task="lift")
     inner = env.unwrapped
-    assert isinstance(inner, ScanEnv)
+    assert isinstance(inner, WorldEnv)
     liftable = [inner.vector.world.objects[index] for index in inner.vector.task.targets]
     env.close()
     seen = {item.name: item.observed_fraction or 0.0 for item in result.report.objects}

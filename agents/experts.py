@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs import ScanEnv, ScanVectorEnv, rotations
+from ..envs import WorldEnv, WorldVectorEnv, rotations
 from ..envs.control import POSITION_STEP, ROTATION_STEP
 from ..envs.grasps import APPROACH, grasp_frame
 from ..envs.pushes import STANDOFF, push_frame
@@ -37,10 +37,10 @@ class Expert:
             TaskError: it is not one, or its control mode is not `ee_delta`.
         """
         inner = env.unwrapped
-        if not isinstance(inner, (ScanEnv, ScanVectorEnv)):
+        if not isinstance(inner, (WorldEnv, WorldVectorEnv)):
             raise TaskError(f"the scripted experts act in PocketWorlds environments, not in {inner}")
-        self._single = isinstance(inner, ScanEnv)
-        self._env: ScanVectorEnv = inner.vector if isinstance(inner, ScanEnv) else inner
+        self._single = isinstance(inner, WorldEnv)
+        self._env: WorldVectorEnv = inner.vector if isinstance(inner, WorldEnv) else inner
         if self._env.config.control_mode != "ee_delta":
             raise TaskError(f"the scripted experts need control_mode='ee_delta', not {self._env.config.control_mode!r}")
         world = self._env.world

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from ..envs import ScanEnv
+from ..envs import WorldEnv
 from ..errors import MissingDependencyError, TaskError
 
 
@@ -64,7 +64,7 @@ def record_episode(
         MissingDependencyError: PyAV is not installed, or nothing here can render.
     """
     inner = env.unwrapped
-    if not isinstance(inner, ScanEnv):
+    if not isinstance(inner, WorldEnv):
         raise TaskError(f"record_episode films environments from gym.make('PocketWorlds/...'), not {inner}")
     path = Path(path)
     _, info = env.reset(seed=seed, options={"episode": episode})

@@ -1,6 +1,6 @@
 """Environments: tasks, robots and simulators behind `gym.make` and `gym.make_vec`."""
 
-from .env import ScanEnv
-from .vector import EnvState, ScanVectorEnv
+from .env import WorldEnv
+from .vector import EnvState, WorldVectorEnv
 
-__all__ = ["EnvState", "ScanEnv", "ScanVectorEnv"]
+__all__ = ["EnvState", "WorldEnv", "WorldVectorEnv"]

@@ -10,10 +10,10 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from .config import Keywords
-from .vector import CONTROL_RATE, Info, ScanVectorEnv
+from .vector import CONTROL_RATE, Info, WorldVectorEnv
 
 
-class ScanEnv(gym.Env[Any, NDArray[np.float32]]):
+class WorldEnv(gym.Env[Any, NDArray[np.float32]]):
     """A scene with a robot and a task; `PocketWorlds/Scan-v0` for `gym.make`.
 
     Example:
@@ -35,8 +35,8 @@ class ScanEnv(gym.Env[Any, NDArray[np.float32]]):
     }
 
     def __init__(self, **keywords: Unpack[Keywords]) -> None:
-        """See `envs.config.Config` for the keywords and `ScanVectorEnv` for the errors."""
-        self.vector = ScanVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **keywords)
+        """See `envs.config.Config` for the keywords and `WorldVectorEnv` for the errors."""
+        self.vector = WorldVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **keywords)
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.render_mode = self.vector.render_mode

@@ -41,7 +41,7 @@ class EnvState:
     done: NDArray[np.bool_]
 
 
-class ScanVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """`num_envs` copies of a scene with a robot and a task; `PocketWorlds/Scan-v0` for `gym.make_vec`.
 
     World j starts episode e of seed s + j after `reset(seed=s)`, e counting from 0 at every end of an episode; so it
