@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scenes.scene import Body, CollisionGeom, Estimate, Joint, Material, Part, Pose, Rgba, Visual
+from ..scenes.scene import Body, CollisionGeom, Estimate, Handle, Joint, Material, Part, Pose, Rgba, Visual
 from .capture import Frame
 from .furniture import Attributes, Extents
 from .primitives import Span, moved, share, slab, solid_inertial, volume
@@ -288,7 +288,7 @@ def _assemble(query: ArticulationQuery, base: list[CollisionGeom], fronts: Seque
         mass = share(query.mass, sum(volume(g) for g in shape) / total)
         origin, joint = front_joint(front, front_plane(query.box))
         name = f"{query.name}_{front.name}_{counts[front.name]}"
-        parts.append(moving_part(name, shape, origin, joint, mass, query.friction, _lighter(query.rgba)))
+        parts.append(moving_part(name, front.name, shape, origin, joint, mass, query.friction, _lighter(query.rgba)))
     notes = (
         "the export says nothing of doors and drawers: layout, hinges and handles are the usual ones for this size",
     )
@@ -300,6 +300,7 @@ def _assemble(query: ArticulationQuery, base: list[CollisionGeom], fronts: Seque
 
 def moving_part(
     name: str,
+    kind: str,
     geoms: Sequence[CollisionGeom],
     origin: tuple[float, float, float],
     joint: Joint,
@@ -307,7 +308,7 @@ def moving_part(
     friction: Estimate,
     rgba: Rgba,
 ) -> Part:
-    """A part whose frame sits at `origin`, from geoms given in the object's frame."""
+    """A part whose frame sits at `origin`, from geoms given in the object's frame: first its panel, then its bar."""
     own = tuple(moved(geom, [-v for v in origin]) for geom in geoms)
     body = Body(
         pose=Pose(position=origin),
@@ -316,7 +317,11 @@ def moving_part(
         inertial=solid_inertial(own, mass),
         friction=friction,
     )
-    return Part(name=name, joint=joint, body=body)
+    panel, bar = own[:2]
+    upright = bar.size[2] > bar.size[0]
+    out = 1.0 if bar.pose.position[1] > panel.pose.position[1] else -1.0
+    grip = Handle(position=bar.pose.position, axis=(0, 0, 1) if upright else (1, 0, 0), outward=(0, out, 0))
+    return Part(name=name, kind=kind, joint=joint, body=body, handle=grip)
 
 
 def front_geoms(front: Front, box: Extents) -> list[CollisionGeom]:

@@ -167,7 +167,7 @@ def _leaf(
     estimate = Estimate(
         value=mass, low=mass / 1.8, high=mass * 1.8, source="door leaf of 350 kg/m^3, within a factor of 1.8"
     )
-    part = moving_part(name, geoms, origin, joint, estimate, friction, DOOR_RGBA)
+    part = moving_part(name, "door", geoms, origin, joint, estimate, friction, DOOR_RGBA)
     if start == 0.0:
         return part
     half = turn * start / 2

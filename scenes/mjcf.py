@@ -1,9 +1,10 @@
 """Compiles a `Scene` to MJCF through MjSpec.
 
 Layout of the model: every surface is a fixed geom of the world body; every object is a body named as in the scene, with
-a free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint`. Collision geoms are
-in group 3 (hidden by default) where there is a visual mesh, visual geoms in group 2 without mass or contacts. Mass and
-inertia are always written explicitly: MuJoCo never infers them from a scanned mesh.
+a free joint `<name>_joint` if it is free; parts are child bodies with their joint `<part>_joint` and a site
+`<part>_handle` where it is known how to take them. Collision geoms are in group 3 (hidden by default) where there is a
+visual mesh, visual geoms in group 2 without mass or contacts. Mass and inertia are always written explicitly: MuJoCo
+never infers them from a scanned mesh.
 
 Two things in contact slide on one another at the larger of their two friction coefficients, which is MuJoCo's rule.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SceneError
-from .scene import Body, Camera, CollisionGeom, Material, Scene, Surface, Visual
+from .scene import Body, Camera, CollisionGeom, Handle, Material, Scene, Surface, Visual
 
 VISUAL_GROUP = 2
 COLLISION_GROUP = 3
@@ -92,8 +93,11 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
                 range=part.joint.range,
                 damping=[part.joint.damping, 0, 0],
                 frictionloss=part.joint.friction_loss,
+                stiffness=[part.joint.stiffness, 0, 0],
             )
             _fill_body(spec, child, part.name, part.body)
+            if part.handle is not None:
+                add_handle(child, part.name, part.handle)
             # A closed door touches its own frame: parent and child must not push each other apart.
             spec.add_exclude(name=f"{item.name}__{part.name}", bodyname1=item.name, bodyname2=part.name)
     for camera in scene.cameras:
@@ -181,6 +185,17 @@ def add_camera(body: mujoco.MjsBody, camera: Camera) -> mujoco.MjsCamera:
         fovy=camera.fovy * 180.0 / 3.141592653589793,  # MJCF fovy is always in degrees
         resolution=[camera.width, camera.height],
     )
+
+
+def add_handle(body: mujoco.MjsBody, name: str, handle: Handle) -> mujoco.MjsSite:
+    """Adds the site `<name>_handle`: its frame is that of a hand that takes the part.
+
+    Z points from the hand into the part, X along the bar, Y is the closing direction, as in a robot's `grip` site.
+    """
+    x, z = np.array(handle.axis), -np.array(handle.outward)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, np.stack([x, np.cross(z, x), z], axis=1).ravel())
+    return body.add_site(name=f"{name}_handle", pos=handle.position, quat=quat, group=4)
 
 
 def _add_surface(spec: mujoco.MjSpec, surface: Surface) -> None:

@@ -103,7 +103,13 @@ class Visual(_Model):
 
 
 class Joint(_Model):
-    """How a part moves in its parent: a hinge about, or a slide along, `axis` through `anchor` (part frame)."""
+    """How a part moves in its parent: a hinge about, or a slide along, `axis` through `anchor` (part frame).
+
+    Attributes:
+        range: lowest and highest position [rad] or [m]; 0 is where the part was scanned.
+        damping: [N m s/rad] or [N s/m]. friction_loss: dry friction [N m] or [N].
+        stiffness: of a spring that pulls it to 0 [N m/rad] or [N/m]: a button comes back.
+    """
 
     kind: Literal["hinge", "slide"]
     axis: Vec3
@@ -111,6 +117,7 @@ class Joint(_Model):
     range: tuple[Finite, Finite]
     damping: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     friction_loss: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+    stiffness: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _valid(self) -> Joint:
@@ -139,12 +146,42 @@ class Body(_Model):
     friction: Estimate
 
 
+class Handle(_Model):
+    """Where a hand takes a part, in the part's frame.
+
+    Attributes:
+        position: middle of the bar or knob, of a button the middle of its face [m].
+        axis: unit vector along the bar; fingers close across it.
+        outward: unit vector, at right angles to `axis`, from the part towards the hand.
+    """
+
+    position: Vec3
+    axis: Vec3
+    outward: Vec3
+
+    @model_validator(mode="after")
+    def _valid(self) -> Handle:
+        for name, vector in (("axis", self.axis), ("outward", self.outward)):
+            if abs(math.hypot(*vector) - 1) > 1e-6:
+                raise ValueError(f"handle {name} must be a unit vector, got {vector}")
+        if abs(sum(a * b for a, b in zip(self.axis, self.outward, strict=True))) > 1e-6:
+            raise ValueError(f"handle axis {self.axis} and outward {self.outward} must be at right angles")
+        return self
+
+
 class Part(_Model):
-    """A door, drawer or lid: a body that moves in its object by one joint."""
+    """A door, drawer, lid or button: a body that moves in its object by one joint.
+
+    Attributes:
+        kind: word for instructions and tasks ("drawer", "door", "lid", "button", ...).
+        handle: where to take or press it, None where nothing is known.
+    """
 
     name: Name
+    kind: str = "part"
     joint: Joint
     body: Body
+    handle: Handle | None = None
 
 
 class Provenance(_Model):

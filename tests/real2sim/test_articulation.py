@@ -181,6 +181,11 @@ def test_handle_can_be_grasped() -> None:
         gap = (panel.pose.position[1] - panel.size[1] / 2) - (bar.pose.position[1] + bar.size[1] / 2)
         assert gap == pytest.approx(HANDLE_REACH - HANDLE_BAR)
         assert max(bar.size) > 0.08  # as wide as a parallel gripper's fingers and some
+        taken = part.handle
+        np.testing.assert_allclose(taken.position, bar.pose.position)
+        assert taken.axis[int(np.argmax(bar.size))] == 1
+        # From the bar to the front is against `outward`; the hand comes from the room.
+        assert np.dot(np.subtract(panel.pose.position, bar.pose.position), taken.outward) < 0
 
 
 def test_a_learned_model_fits_the_hook() -> None:
