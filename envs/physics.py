@@ -51,7 +51,7 @@ class PhysicsSimulator:
         self._before = np.empty_like(self.batch.state)
         self._renderers: dict[tuple[int, int, bool, bool], FrameRenderer] = {}
         self._all = np.arange(num_envs)
-        arm, objects = len(world.arm_qpos), len(world.objects)
+        arm, objects, parts = len(world.arm_qpos), len(world.objects), len(world.parts)
         self._sensors: dict[str, Array] = {
             "joint_pos": np.zeros((num_envs, arm)),
             "joint_vel": np.zeros((num_envs, arm)),
@@ -62,6 +62,10 @@ class PhysicsSimulator:
             "object_pos": np.zeros((num_envs, objects, 3)),
             "object_quat": np.zeros((num_envs, objects, 4)),
             "object_vel": np.zeros((num_envs, objects, 6)),
+            "part_pos": np.zeros((num_envs, parts)),
+            "part_vel": np.zeros((num_envs, parts)),
+            "handle_pos": np.zeros((num_envs, parts, 3)),
+            "handle_mat": np.zeros((num_envs, parts, 3, 3)),
         }
 
     def reset(self, ids: Ids, episodes: Episodes) -> None:
@@ -73,6 +77,7 @@ class PhysicsSimulator:
         qpos[:, world.arm_qpos] = episodes.joint_pos
         qpos[:, world.object_qpos[:, :3]] = episodes.object_pos
         qpos[:, world.object_qpos[:, 3:]] = episodes.object_quat
+        qpos[:, world.part_qpos] = episodes.part_pos
         self._qpos[ids] = qpos
         self._ctrl[rows, world.arm_ctrl] = episodes.joint_pos
         self._ctrl[ids, world.grip_ctrl] = world.robot.grip_control[1]
@@ -162,6 +167,12 @@ class PhysicsSimulator:
         s["object_pos"][rows] = pose[:, :, :3]
         s["object_quat"][rows] = pose[:, :, 3:]
         s["object_vel"][rows] = qvel[:, world.object_dof]
+        if world.parts:
+            s["part_pos"][rows] = qpos[:, world.part_qpos]
+            s["part_vel"][rows] = qvel[:, world.part_dof]
+            sites = (rows[:, None], world.handle_sites)
+            s["handle_pos"][rows] = self._site_pos[sites]
+            s["handle_mat"][rows] = self._site_mat[sites].reshape(len(rows), -1, 3, 3)
 
 
 def _processors() -> int:

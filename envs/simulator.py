@@ -3,7 +3,7 @@
 Tasks, rewards and observations read nothing but `sensors()`, so that they are the same on every backend. NumPy in and
 out; row i of every array is world i.
 
-Sensors (n worlds, K free objects, all in the world frame, float64):
+Sensors (n worlds, K free objects, P parts with a handle: doors, drawers, buttons; all in the world frame, float64):
 
 ==================  =============  ==========================================================
 joint_pos           (n, 7)         arm joint positions [rad]
@@ -15,6 +15,10 @@ grip_mat            (n, 3, 3)      its frame: Z approaches, Y closes
 object_pos          (n, K, 3)      positions of the free objects' frames [m]
 object_quat         (n, K, 4)      orientations (w, x, y, z)
 object_vel          (n, K, 6)      linear [m/s, world frame], angular [rad/s, body frame]
+part_pos            (n, P)         joint positions of the parts [rad] or [m]
+part_vel            (n, P)         and their velocities
+handle_pos          (n, P, 3)      where to take each part [m]
+handle_mat          (n, P, 3, 3)   a hand's frame there: Z from the hand into the part, X along the bar
 ==================  =============  ==========================================================
 """
 
@@ -39,11 +43,13 @@ class Episodes:
     Attributes:
         joint_pos: (m, 7) arm joint positions [rad].
         object_pos: (m, K, 3) [m]. object_quat: (m, K, 4).
+        part_pos: (m, P) joint positions of the parts [rad] or [m].
     """
 
     joint_pos: Array
     object_pos: Array
     object_quat: Array
+    part_pos: Array
 
 
 @dataclass(frozen=True)
