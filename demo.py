@@ -104,7 +104,7 @@ def run_demo(out: str | Path, *, notify: Callable[[str, float], None] | None = N
     """
     import gymnasium as gym
 
-    from .agents.experts import LiftExpert
+    from .agents.experts import make_expert
     from .agents.record import record_episode
     from .envs import WorldEnv
     from .real2sim.pipeline import scan
@@ -129,7 +129,7 @@ def run_demo(out: str | Path, *, notify: Callable[[str, float], None] | None = N
         notify(stage, 0.0)
         env = gym.make("PocketWorlds/Scan-v0", scene=out / SCENE, task="lift", object=name)
         try:
-            tries.append((name, record_episode(env, LiftExpert(env), out / FILM)))
+            tries.append((name, record_episode(env, make_expert(env), out / FILM)))
         finally:
             env.close()
         notify(stage, 1.0)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..errors import TaskError
 from . import rotations
+from .kinematics import InverseKinematics
 from .world import World
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-CONTROL_MODES = ("ee_delta", "joint_delta")
+CONTROL_MODES = ("ee_delta", "joint_delta", "joint_pos")
 
 POSITION_STEP = 0.025
 """Translation [m] per control period of a full action: 0.5 m/s at 20 Hz."""
@@ -28,9 +27,6 @@ JOINT_STEP = 0.1
 # The target may lead the measured pose by so much, no more: a blocked arm neither winds up nor presses without bound.
 _POSITION_LEAD = 0.06
 _ROTATION_LEAD = 0.3
-_DAMPING = 0.03
-_POSTURE_GAIN = 0.05
-_LIMIT_MARGIN = 0.01
 
 
 class Controller(Protocol):
@@ -58,6 +54,8 @@ def make_controller(mode: str, world: World, num_envs: int, num_threads: int) ->
         return EndEffectorDelta(world, num_envs, num_threads)
     if mode == "joint_delta":
         return JointDelta(world, num_envs)
+    if mode == "joint_pos":
+        return JointPosition(world)
     raise TaskError(f"control_mode={mode!r} is not known; choose one of {list(CONTROL_MODES)}")
 
 
@@ -93,21 +91,47 @@ class JointDelta:
         return {"joints": self._joints}
 
 
+class JointPosition:
+    """`joint_pos`: seven joint positions and the gripper, each in [-1, 1] between the joint's limits.
+
+    The target moves at the joints' speed limits at most: within 0.2 rad of the measured position. The gripper's action
+    is absolute: -1 closes, +1 opens.
+    """
+
+    action_size = 8
+    _LEAD = 0.2
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._low, self._high = np.array(world.robot.joint_low), np.array(world.robot.joint_high)
+
+    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+        """See `Controller`: nothing carries over."""
+
+    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+        """See `Controller`."""
+        joints = self._low + (self._high - self._low) * (action[:, :-1] + 1) / 2
+        joints = np.clip(joints, joint_pos - self._LEAD, joint_pos + self._LEAD)
+        return np.concatenate([joints, grip_target(self._world, action[:, -1:])], axis=1)
+
+    def get_state(self) -> dict[str, Array]:
+        """See `Controller`: nothing carries over."""
+        return {}
+
+
 class EndEffectorDelta:
     """`ee_delta`: (dx, dy, dz, drx, dry, drz, gripper), each in [-1, 1], in the axes of the robot's base.
 
     The target pose moves by `POSITION_STEP` and turns by a rotation vector of `ROTATION_STEP` times the action. Joint
     targets follow it by damped least squares on the kinematics of the *target*, not of the measured arm, so that load
-    and lag do not make it drift: dq = z + J'(J J' + d^2 I)^-1 (e - J z), z pulling the free elbow towards home
-    (Nakamura and Hanafusa, "Inverse kinematic solutions with singularity robustness", 1986). The gripper's action is
-    absolute: -1 closes, +1 opens.
+    and lag do not make it drift. The gripper's action is absolute: -1 closes, +1 opens.
     """
 
     action_size = 7
 
     def __init__(self, world: World, num_envs: int, num_threads: int) -> None:
         self._world = world
-        self._solver = InverseKinematics(world, num_envs, num_threads)
+        self._solver = InverseKinematics(world.robot, world.mount, num_envs, num_threads)
         self._joints = np.zeros((num_envs, len(world.robot.home)))
         self._position = np.zeros((num_envs, 3))
         self._rotation = np.zeros((num_envs, 3, 3))
@@ -131,58 +155,6 @@ class EndEffectorDelta:
     def get_state(self) -> dict[str, Array]:
         """See `Controller`."""
         return {"joints": self._joints, "position": self._position, "rotation": self._rotation}
-
-
-class InverseKinematics:
-    """Damped least squares for `num_envs` arms at once, on a model of the robot alone."""
-
-    def __init__(self, world: World, num_envs: int, num_threads: int = 1) -> None:
-        self._robot = world.robot
-        model = world.arm_model
-        self._batch = Batch(model, num_envs, nthread=num_threads)
-        self._qpos = self._batch.bind("qpos")
-        self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
-        self._site = model.site("grip").id
-        self._body = int(model.site_bodyid[self._site])
-        self._columns = np.array([int(model.joint(name).dofadr[0]) for name in world.robot.arm_joints])
-        self._low = np.array(world.robot.joint_low) + _LIMIT_MARGIN
-        self._high = np.array(world.robot.joint_high) - _LIMIT_MARGIN
-        self._step = np.array(world.robot.joint_velocity) * 0.05
-        self._home = np.array(world.robot.home)
-
-    def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
-        """Grip positions (m, 3) and frames (m, 3, 3) at joint positions (m, 7)."""
-        self._qpos[ids[:, None], self._columns] = joints
-        self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
-        return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
-
-    def step(
-        self, ids: Ids, joints: Array, position: Array, rotation: Array, *, posture: float = _POSTURE_GAIN
-    ) -> Array:
-        """One step of joint positions (m, 7) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
-        at, turned = self.pose(ids, joints)
-        error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
-        jacp, jacr = self._batch.jac(self._body, at, ids)
-        jacobian = np.concatenate([jacp, jacr], axis=1)[:, :, self._columns]
-        transposed = np.ascontiguousarray(jacobian.transpose(0, 2, 1))
-        pull = posture * (self._home - joints)
-        normal = jacobian @ transposed + _DAMPING**2 * np.eye(6)
-        rest = error[:, :, None] - jacobian @ pull[:, :, None]
-        change = pull + (transposed @ np.linalg.solve(normal, rest))[:, :, 0]
-        excess = np.max(np.abs(change) / self._step, axis=1)
-        change = change / np.maximum(excess, 1.0)[:, None]
-        return np.asarray(np.clip(joints + change, self._low, self._high))
-
-    def solve(
-        self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
-    ) -> tuple[Array, Array, Array]:
-        """Joint positions (m, 7) reaching grip poses, and the errors left: [m] (m,) and [rad] (m,); m <= num_envs."""
-        ids = np.arange(len(joints))
-        for count in range(iterations):
-            joints = self.step(ids, joints, position, rotation, posture=0.02 if count < iterations // 2 else 0.0)
-        at, turned = self.pose(ids, joints)
-        angle = rotations.norm(rotations.to_vector(rotation @ turned.transpose(0, 2, 1)))
-        return joints, rotations.norm(position - at), angle
 
 
 def grip_target(world: World, action: Array) -> Array:

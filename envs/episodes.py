@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .simulator import Array, Episodes
-from .tasks import Draw, Task
+from .tasks import Draw, Start, Task
 from .world import World
 
 _GAP = 0.001  # free space [m] jitter leaves between objects
@@ -27,16 +27,23 @@ class EpisodeSampler:
         self._noise = joint_noise
         self._position = world.home_qpos[world.object_qpos[:, :3]]
         self._quaternion = world.home_qpos[world.object_qpos[:, 3:]]
+        self._part_pos = world.home_qpos[world.part_qpos]
         self._room = jitter_room(world, object_jitter)
         self._radius = np.array([world.outlines[name].radius for name in world.objects])
 
     def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> tuple[Episodes, list[Draw]]:
         """Initial states of m episodes, given by their seeds and indices."""
         drawn = [self._one(episode_rng(seed, index)) for seed, index in zip(seeds, indices, strict=True)]
-        joints, positions, quaternions, draws = zip(*drawn, strict=True)
-        return Episodes(np.stack(joints), np.stack(positions), np.stack(quaternions)), list(draws)
+        starts = [start for start, _ in drawn]
+        episodes = Episodes(
+            joint_pos=np.stack([start.joint_pos for start in starts]),
+            object_pos=np.stack([start.object_pos for start in starts]),
+            object_quat=np.stack([start.object_quat for start in starts]),
+            part_pos=np.stack([start.part_pos for start in starts]),
+        )
+        return episodes, [draw for _, draw in drawn]
 
-    def _one(self, rng: np.random.Generator) -> tuple[Array, Array, Array, Draw]:
+    def _one(self, rng: np.random.Generator) -> tuple[Start, Draw]:
         # The order of draws is part of the contract: new ones go at the end.
         joints = self._home + rng.uniform(-self._noise, self._noise, len(self._home))
         count = len(self._room)
@@ -49,7 +56,8 @@ class EpisodeSampler:
         position[:, 1] += half * reach * np.sin(angle)
         yaw = turn * np.minimum(half / self._radius, np.pi)
         quaternion = _turned(self._quaternion, yaw)
-        return joints, position, quaternion, self._task.draw(rng, position)
+        start = Start(joints, position, quaternion, self._part_pos.copy())
+        return start, self._task.draw(rng, start)
 
 
 def jitter_room(world: World, jitter: float) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import rotations
-from .control import InverseKinematics
+from .kinematics import InverseKinematics
 from .robots import PREFIX
 from .shapes import collision_geoms
 from .world import World
@@ -68,7 +68,7 @@ class GraspPlanner:
         self._world = world
         self._model = world.model
         self._data = mujoco.MjData(world.model)
-        self._solver = InverseKinematics(world, 2 * _TRIED)
+        self._solver = InverseKinematics(world.robot, world.mount, 2 * _TRIED)
         self._robot_geoms = np.array(
             [world.model.body(int(b)).name.startswith(PREFIX) for b in world.model.geom_bodyid], dtype=bool
         )
@@ -233,22 +233,38 @@ class GraspPlanner:
 
     def reaches(self, paths: Array, frames: Array, opening: float) -> NDArray[np.bool_]:
         """Whether (m,) the arm can follow paths (m, k, 3) in frames (m, 3, 3), touching nothing at the first point."""
+        turned = np.repeat(frames[:, None], paths.shape[1], axis=1)
+        return self.follows(paths, turned, opening=opening)[0]
+
+    def follows(
+        self, paths: Array, frames: Array, *, opening: float, ignore: str = ""
+    ) -> tuple[NDArray[np.bool_], str]:
+        """Whether (m,) the arm can follow paths (m, k, 3) with frames (m, k, 3, 3), and why the last one cannot.
+
+        It touches nothing at the first point, and nothing at the second but the body called `ignore`.
+        """
         found = np.ones(len(paths), dtype=np.bool_)
         low = np.array(self._world.robot.joint_low) + _LIMIT_MARGIN
         high = np.array(self._world.robot.joint_high) - _LIMIT_MARGIN
+        reason = "out of the arm's reach on its way"
         for start in range(0, len(paths), 2 * _TRIED):
             part = slice(start, start + 2 * _TRIED)
             joints = np.tile(self._world.robot.home, (len(paths[part]), 1))
             for k in range(paths.shape[1]):
-                joints, distance, angle = self._solver.solve(joints, paths[part, k], frames[part])
+                joints, distance, angle = self._solver.solve(joints, paths[part, k], frames[part, k])
                 within = ((joints > low) & (joints < high)).all(axis=1)
                 found[part] &= (distance + angle / 10 < _REACH_ERROR) & within
-                if k == 0:
-                    found[part] &= [self._touched(q, opening) is None for q in joints]
-        return found
+                if k > (1 if ignore else 0):
+                    continue
+                for row in np.flatnonzero(found[part]):
+                    touched = self._touched(joints[row], opening, ignore if k else "")
+                    if touched is not None:
+                        found[start + row] = False
+                        reason = f"the hand cannot get there without touching {touched}"
+        return found, reason
 
-    def _touched(self, joints: Array, opening: float) -> str | None:
-        """Name of something the arm would touch there, or None."""
+    def _touched(self, joints: Array, opening: float, ignore: str = "") -> str | None:
+        """Name of something the arm would touch there except the body `ignore`, or None."""
         self._pose(joints, opening)
         mujoco.mj_collision(self._model, self._data)
         contact = self._data.contact
@@ -256,6 +272,8 @@ class GraspPlanner:
             if distance < -1e-4 and self._robot_geoms[a] != self._robot_geoms[b]:
                 other = b if self._robot_geoms[a] else a
                 body = int(self._model.geom_bodyid[other])
+                if ignore and self._model.body(body).name == ignore:
+                    continue
                 return str(self._model.body(body).name if body else self._model.geom(int(other)).name)
         return None
 

@@ -79,3 +79,8 @@ def orthonormal(matrix: Array) -> Array:
     y = y - x * (x[:, 0] * y[:, 0] + x[:, 1] * y[:, 1] + x[:, 2] * y[:, 2])[:, None]
     y = y / norm(y)[:, None]
     return np.stack([x, y, np.cross(x, y)], axis=2)
+
+
+def half_turned(matrix: Array) -> Array:
+    """Frames (n, 3, 3) turned by half a turn about their own Z: the other way to hold the same thing."""
+    return np.asarray(matrix * np.array([-1.0, -1.0, 1.0]))

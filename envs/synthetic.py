@@ -6,7 +6,7 @@ import numpy as np
 
 from ..scenes import Scene, SceneObject, Surface
 from ..scenes.scene import CollisionGeom
-from .builtin import TABLE_TOP, authored_object, box, cylinder, mug_shapes, table_surfaces
+from .builtin.authoring import TABLE_TOP, authored_object, box, cylinder, mug_shapes, table_surfaces
 
 Shape = tuple[list[CollisionGeom], tuple[float, float, float]]
 

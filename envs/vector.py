@@ -19,7 +19,7 @@ from .episodes import EpisodeSampler
 from .physics import PhysicsSimulator
 from .robots import get_robot
 from .simulator import Array, Ids, Sensors, Simulator, SimulatorState
-from .tasks import Evaluation, Task, make_task
+from .tasks import Evaluation, Task, make_task, task_type
 from .world import World, build_world
 
 Observation = NDArray[Any] | dict[str, NDArray[Any]]
@@ -89,7 +89,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TaskError(f"autoreset_mode={autoreset_mode!r} is not known; choose one of {modes}") from None
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.config.render_mode
-        self.world: World = build_world(self.config.scene, get_robot(self.config.robot))
+        parts = task_type(self.config.task).parts_of(self.config.scene)
+        self.world: World = build_world(self.config.scene, get_robot(self.config.robot), parts=parts)
         self.world.camera(self.config.camera)
         self.task: Task = make_task(
             self.config.task, self.world, self.num_envs, object=self.config.object, config=self.config.task_config
@@ -213,7 +214,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def state_layout(self) -> dict[str, slice]:
         """Where each named part lies in a state observation."""
         layout, start = {}, 0
-        for name, part in self.task.parts(self.simulator.sensors()).items():
+        for name, part in self.task.observe(self.simulator.sensors()).items():
             layout[name] = slice(start, start + part.shape[1])
             start += part.shape[1]
         return layout
@@ -285,7 +286,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _instruct(self, ids: Ids) -> None:
         self._instructions = self._instructions.copy()  # those handed out before stay as they were
         for j in ids:
-            self._instructions[j] = self.task.instruction(int(j))
+            self._instructions[j] = self.task.sentence(int(j))
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
         """SAME_STEP: puts what ended into `final_obs` and `final_info` and begins the next episodes."""
@@ -330,7 +331,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return {**values, **{f"_{name}": mask.copy() for name in values}}
 
     def _observation_space(self) -> gym.Space[Any]:
-        size = sum(part.shape[1] for part in self.task.parts(self.simulator.sensors()).values())
+        size = sum(part.shape[1] for part in self.task.observe(self.simulator.sensors()).values())
         width, height = self.config.image_size
         kinds: dict[str, gym.Space[Any]] = {
             "state": gym.spaces.Box(-np.inf, np.inf, (size,), np.float32),
@@ -344,7 +345,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         found: dict[str, NDArray[Any]] = {}
         for kind in self.config.observations:
             if kind == "state":
-                parts = self.task.parts(self.simulator.sensors())
+                parts = self.task.observe(self.simulator.sensors())
                 found[kind] = np.concatenate(list(parts.values()), axis=1, dtype=np.float32, casting="same_kind")
             else:
                 found[kind] = self._images(depth=kind == "depth")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -14,8 +13,10 @@ from ..errors import TaskError
 from ..scenes import Scene
 from ..scenes.mjcf import build_spec
 from .robots import PREFIX, Robot
-from .robots.mount import Mount, find_mounts
+from .robots.mount import Mount, find_mounts, yaw_quaternion
+from .robots.part_mount import find_part_mounts
 from .shapes import Outline, body_points, outline
+from .viewpoint import FOVY, aim_camera
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,7 +27,6 @@ SCENE_CAMERA = "front"
 # Contacts that hold a grasp: see the manual, "Preventing slip". Elliptic cones come from the scene; friction this much
 # stiffer than the normal force keeps a held object from creeping (measured in tests/envs/test_grasp.py).
 IMPRATIO = 20.0
-_CAMERA_FOVY = 45.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class World:
         objects: names of the free objects, in the scene's order; every array over objects has this order.
         arm_qpos, arm_dof, finger_qpos, finger_dof: addresses in qpos and qvel. arm_ctrl, grip_ctrl: in ctrl.
         object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities.
-        grip_site, base_body, pad_geoms, pad_sensors: ids and sensor addresses.
+        parts: names of the doors, drawers and buttons that have a handle, in the scene's order.
+        part_qpos, part_dof (P,): addresses of their joints. part_range (P, 2): limits. handle_sites (P,): site ids.
+        grip_site, pad_geoms, pad_sensors: ids and sensor addresses.
         cameras: names of all cameras; the robot's own is called `wrist`.
         outlines: outline of every object at its scanned pose. surfaces: of every surface that collides.
     """
@@ -59,7 +61,11 @@ class World:
     grip_ctrl: int
     object_qpos: Ints
     object_dof: Ints
-    object_body: Ints
+    parts: tuple[str, ...]
+    part_qpos: Ints
+    part_dof: Ints
+    part_range: Array
+    handle_sites: Ints
     grip_site: int
     pad_geoms: Ints
     pad_sensors: Ints
@@ -67,16 +73,6 @@ class World:
     outlines: dict[str, Outline]
     surfaces: dict[str, Outline]
     home_qpos: Array
-
-    @cached_property
-    def arm_model(self) -> mujoco.MjModel:
-        """The robot alone at its place, without contacts: for kinematics."""
-        spec = self.robot.build()
-        spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
-        base = spec.body("base")
-        base.pos = self.base_pos
-        base.quat = _yaw_quaternion(self.mount.yaw)
-        return spec.compile()
 
     def index(self, name: str) -> int:
         """Position of a free object in arrays over objects."""
@@ -95,14 +91,18 @@ class World:
         return name
 
 
-def build_world(scene: Scene, robot: Robot) -> World:
-    """Puts `robot` beside the support with most free objects and compiles: a pure function of both.
+def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> World:
+    """Puts `robot` where it has work and compiles: a pure function of the arguments.
+
+    Args:
+        scene, robot: what to put together.
+        parts: names of doors, drawers or buttons to work on; none for the support with most free objects.
 
     Raises:
-        TaskError: the scene has no free object, or none within the robot's reach.
+        TaskError: the scene has no free object, or nothing to work on is within the robot's reach.
     """
     free = tuple(item.name for item in scene.objects if item.mobility == "free")
-    if not free:
+    if not free and not parts:
         raise TaskError(
             f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
             "scan a scene with something movable in it"
@@ -118,8 +118,9 @@ def build_world(scene: Scene, robot: Robot) -> World:
         conaffinity=0,
         group=1,
     )
-    if all(camera.name != SCENE_CAMERA for camera in scene.cameras):
-        spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=_CAMERA_FOVY)
+    automatic = all(camera.name != SCENE_CAMERA for camera in scene.cameras)
+    if automatic:
+        spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=FOVY)
     frame = spec.worldbody.add_frame()
     frame.attach_body(robot.build().body("base"), PREFIX, "")
     model = spec.compile()
@@ -127,10 +128,16 @@ def build_world(scene: Scene, robot: Robot) -> World:
     mujoco.mj_kinematics(model, data)
     outlines = {item.name: outline(body_points(model, data, model.body(item.name).id)) for item in scene.objects}
     surfaces = {s.name: _surface_outline(model, data, s.name) for s in scene.surfaces if s.collides}
-    mount = _place(model, data, scene, robot, find_mounts(scene, outlines, surfaces, robot), free)
+    if parts:
+        mounts = find_part_mounts(model, parts, {**outlines, **surfaces}, robot)
+        seen = np.array([data.site(f"{name}_handle").xpos for name in parts])
+    else:
+        mounts = find_mounts(scene, outlines, surfaces, robot)
+        seen = np.array([[*outlines[name].center, outlines[name].high] for name in free])
+    mount = _place(model, data, scene, robot, mounts, parts or free)
     _shape_stand(model, model.geom(stand.name).id, mount)
-    if all(camera.name != SCENE_CAMERA for camera in scene.cameras):
-        _aim_camera(model, mount, [outlines[name] for name in mount.in_reach])
+    if automatic:
+        aim_camera(model, SCENE_CAMERA, mount, seen[[(parts or free).index(name) for name in mount.in_reach]])
     return _index(scene, robot, mount, model, free, outlines, surfaces)
 
 
@@ -140,21 +147,21 @@ def _place(
     scene: Scene,
     robot: Robot,
     mounts: Sequence[Mount],
-    free: Sequence[str],
+    work: Sequence[str],
 ) -> Mount:
     """Moves the base to the first place where the arm at home touches nothing."""
     if not mounts:
         raise TaskError(
-            f"scene {scene.name!r}: no place beside or on a support from which the {robot.name} reaches a free object "
-            f"({', '.join(free[:6])}{', ...' if len(free) > 6 else ''}) without touching something; its reach is "
-            f"{robot.reach[0]:.2f} to {robot.reach[1]:.2f} m"
+            f"scene {scene.name!r}: no place beside or on a support from which the {robot.name} reaches "
+            f"what there is to do ({', '.join(work[:6])}{', ...' if len(work) > 6 else ''}) without touching "
+            f"something; its reach is {robot.reach[0]:.2f} to {robot.reach[1]:.2f} m"
         )
     base = model.body(PREFIX + "base").id
     arm = [int(model.joint(PREFIX + name).qposadr[0]) for name in robot.arm_joints]
     bodies = {b for b in range(model.nbody) if model.body(b).name.startswith(PREFIX)}
     for mount in mounts:
         model.body_pos[base] = mount.position
-        model.body_quat[base] = _yaw_quaternion(mount.yaw)
+        model.body_quat[base] = yaw_quaternion(mount.yaw)
         mujoco.mj_setConst(model, data)
         mujoco.mj_resetData(model, data)
         data.qpos[arm] = robot.home
@@ -188,58 +195,7 @@ def _shape_stand(model: mujoco.MjModel, geom: int, mount: Mount) -> None:
     model.geom_rbound[geom] = np.linalg.norm(half)
     model.geom_aabb[geom] = [0, 0, 0, *half]
     model.geom_pos[geom] = np.array(mount.position) - [0, 0, half[2]]
-    model.geom_quat[geom] = _yaw_quaternion(mount.yaw)
-
-
-def _aim_camera(model: mujoco.MjModel, mount: Mount, seen: Sequence[Outline]) -> None:
-    """Puts the front camera where no wall hides the robot and what it can reach, nearly opposite to it."""
-    base = np.array(mount.position)
-    forward = np.array([np.cos(mount.yaw), np.sin(mount.yaw), 0])
-    points = np.array([[*base[:2], base[2] + 0.55], base, *([*o.center, o.high] for o in seen)])
-    target = (points.max(axis=0) + points.min(axis=0)) / 2
-    radius = float(np.linalg.norm(points - target, axis=1).max()) + 0.12
-    distance = radius / np.tan(np.radians(_CAMERA_FOVY / 2))
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
-    camera = model.camera(SCENE_CAMERA).id
-    best = (-1.0, np.zeros(3))
-    for turn in (35, -35, 60, -60, 10, 90, -90, 120, -120):
-        for lift in (30, 45, 60):
-            a, b = np.radians(turn), np.radians(lift)
-            side = np.array([-forward[1], forward[0], 0])
-            away = np.cos(b) * (np.cos(a) * forward + np.sin(a) * side) + np.array([0, 0, np.sin(b)])
-            free = min(_clear_run(model, data, point, target + distance * away) for point in points)
-            if free > best[0] + 1e-6:
-                best = (free, target + distance * away)
-            if free >= 1.0:
-                break
-        if best[0] >= 1.0:
-            break
-    position = best[1] if best[0] > 0 else target + distance * np.array([forward[0], forward[1], 0.7])
-    back = (position - target) / np.linalg.norm(position - target)
-    right = np.cross([0, 0, 1], back)
-    right /= max(float(np.linalg.norm(right)), 1e-9)
-    frame = np.stack([right, np.cross(back, right), back], axis=1)
-    quat = np.zeros(4)
-    mujoco.mju_mat2Quat(quat, frame.ravel())
-    model.cam_pos[camera], model.cam_quat[camera] = position, quat
-
-
-def _clear_run(model: mujoco.MjModel, data: mujoco.MjData, point: Array, eye: Array) -> float:
-    """Share of the way from the camera to a point that is free of walls; the objects themselves do not count."""
-    ray = point - eye
-    hit = np.zeros(1, dtype=np.int32)
-    start, share = eye.copy(), 0.0
-    for _ in range(8):
-        rest = point - start
-        found = mujoco.mj_ray(model, data, start, rest, None, 1, -1, hit, None)
-        if found < 0 or found >= 0.98:
-            return 1.0
-        if model.geom_bodyid[hit[0]] == 0 and model.geom_group[hit[0]] != 1:
-            return float(np.linalg.norm(start + found * rest - eye) / np.linalg.norm(ray))
-        start = start + (found + 1e-3) * rest
-        share = float(np.linalg.norm(start - eye) / np.linalg.norm(ray))
-    return share
+    model.geom_quat[geom] = yaw_quaternion(mount.yaw)
 
 
 def _index(
@@ -261,6 +217,8 @@ def _index(
     home[arm] = robot.home
     home[fingers] = robot.max_opening / 2
     names = [model.camera(i).name for i in range(model.ncam)]
+    parts = tuple(part.name for item in scene.objects for part in item.parts if part.handle is not None)
+    moving = [model.joint(f"{name}_joint") for name in parts]
     return World(
         scene=scene,
         robot=robot,
@@ -275,9 +233,13 @@ def _index(
         finger_dof=joints(robot.finger_joints, "dofadr"),
         arm_ctrl=np.array([model.actuator(PREFIX + name).id for name in robot.arm_actuators]),
         grip_ctrl=model.actuator(PREFIX + robot.grip_actuator).id,
-        object_qpos=np.array(first)[:, None] + np.arange(7),
-        object_dof=np.array(dof)[:, None] + np.arange(6),
-        object_body=np.array([model.body(name).id for name in free]),
+        object_qpos=np.array(first, dtype=np.int64)[:, None] + np.arange(7),
+        object_dof=np.array(dof, dtype=np.int64)[:, None] + np.arange(6),
+        parts=parts,
+        part_qpos=np.array([int(joint.qposadr[0]) for joint in moving], dtype=np.int64),
+        part_dof=np.array([int(joint.dofadr[0]) for joint in moving], dtype=np.int64),
+        part_range=np.array([joint.range for joint in moving]).reshape(-1, 2),
+        handle_sites=np.array([model.site(f"{name}_handle").id for name in parts], dtype=np.int64),
         grip_site=model.site(PREFIX + "grip").id,
         pad_geoms=np.array([model.geom(PREFIX + name).id for name in robot.pads]),
         pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pads]),
@@ -286,10 +248,6 @@ def _index(
         surfaces=surfaces,
         home_qpos=home,
     )
-
-
-def _yaw_quaternion(yaw: float) -> list[float]:
-    return [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))]
 
 
 def _yaw_matrix(yaw: float) -> Array:

@@ -314,7 +314,9 @@ def _summary(scene: Scene, capture: CaptureInfo) -> str:
     free = sum(item.mobility == "free" for item in scene.objects)
     fixed = len(scene.objects) - free
     parts = sum(len(item.parts) for item in scene.objects)
-    kinds = Counter(surface.kind for surface in scene.surfaces)
+    kind_of = {surface.name: surface.kind for surface in scene.surfaces}
+    # A floor's picture is drawn on the floor: it is not another one.
+    kinds = Counter(s.kind for s in scene.surfaces if s.parent is None or kind_of.get(s.parent) != s.kind)
     counts = [_count(free, "object that can be moved", "objects that can be moved")]
     if fixed:
         counts.append(_count(fixed, "fixed object", "fixed objects"))

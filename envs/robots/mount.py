@@ -193,5 +193,10 @@ def _floor_under(point: Array, top: float, surfaces: dict[str, Outline]) -> floa
     return max(below, default=0.0)
 
 
+def yaw_quaternion(yaw: float) -> list[float]:
+    """(w, x, y, z) of a turn about Z [rad]."""
+    return [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
+
+
 def _close(point: Array, position: tuple[float, float, float]) -> bool:
     return math.hypot(point[0] - position[0], point[1] - position[1]) < 2 * GRID

@@ -7,13 +7,36 @@ from typing import Any
 
 from ...errors import TaskError
 from ..world import World
+from .close_drawer import CloseDrawer
+from .insert import Insert
 from .lift import Lift
+from .open_door import OpenDoor
+from .open_drawer import OpenDrawer
+from .pick_place import PickPlace
+from .press_button import PressButton
 from .push import Push
-from .task import Draw, Evaluation, Task
+from .reach import Reach
+from .stack import Stack
+from .task import Draw, Evaluation, Start, Task
+from .tidy_table import TidyTable
 
-__all__ = ["TASKS", "Draw", "Evaluation", "Lift", "Push", "Task", "make_task"]
+__all__ = ["TASKS", "Draw", "Evaluation", "Start", "Task", "make_task", "task_type"]
 
-TASKS: dict[str, type[Lift] | type[Push]] = {cls.name: cls for cls in (Lift, Push)}
+TASKS: dict[str, type[Task]] = {
+    cls.name: cls
+    for cls in (CloseDrawer, Insert, Lift, OpenDoor, OpenDrawer, PickPlace, PressButton, Push, Reach, Stack, TidyTable)
+}
+
+
+def task_type(name: str) -> type[Task]:
+    """The class of the task called `name`.
+
+    Raises:
+        TaskError: there is no such task; the message lists those there are.
+    """
+    if name not in TASKS:
+        raise TaskError(f"task={name!r} is not known; choose one of {sorted(TASKS)}")
+    return TASKS[name]
 
 
 def make_task(
@@ -22,8 +45,6 @@ def make_task(
     """The task called `name` in `world`.
 
     Raises:
-        TaskError: there is no such task, no such setting, or no object suits it.
+        TaskError: there is no such task, no such setting, or no target suits it.
     """
-    if name not in TASKS:
-        raise TaskError(f"task={name!r} is not known; choose one of {sorted(TASKS)}")
-    return TASKS[name](world, num_envs, object=object, config=config)
+    return task_type(name)(world, num_envs, object=object, config=config or {})

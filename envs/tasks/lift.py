@@ -9,15 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import rotations
-from ..grasps import Grasp, GraspPlanner
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
-from ..world import World
-from .task import Task
+from .object_task import GraspTask
 
 
-class Lift(Task):
+class Lift(GraspTask):
     """Raise the target by `height` and hold it still between the pads.
 
     Reward terms: `reach` (grip near the grasp point), `grasp` (both pads on something, the target between them), `lift`
@@ -35,47 +32,21 @@ class Lift(Task):
         }
     )
 
-    def __init__(
-        self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
-    ) -> None:
-        self._planner: GraspPlanner | None = None
-        self.grasps: dict[str, Grasp] = {}
-        super().__init__(world, num_envs, object=object, config=config or {})
-        none = np.zeros(3)
-        self.grasp_position = np.array([self.grasps[n].position if n in self.grasps else none for n in world.objects])
-        self.grasp_axis = np.array([self.grasps[n].axis if n in self.grasps else none for n in world.objects])
-        self.grasp_opening = np.array([self.grasps[n].opening if n in self.grasps else 0.0 for n in world.objects])
-        self._planner = None
-
-    def unsuitable(self, name: str) -> str | None:
-        """See `Task`: the target must be light and narrow enough and graspable from above within reach."""
-        if self._planner is None:
-            self._planner = GraspPlanner(self.world)
-        grasp, reason = self._planner.plan(name, lift=float(self.settings["height"]) + 0.02)
-        if grasp is None:
-            return reason
-        self.grasps[name] = grasp
-        return None
+    @property
+    def rise(self) -> float:
+        """See `GraspTask`."""
+        return float(self.settings["height"]) + 0.02
 
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
-        """See `Task`: straight above the start."""
+        """See `ObjectTask`: straight above the start."""
         return np.asarray(position + np.array([0, 0, float(self.settings["height"])]))
-
-    def grasp_point(self, sensors: Sensors) -> tuple[Array, Array]:
-        """Where (n, 3) to grasp each target now [m], and the closing direction (n, 3)."""
-        rotation = rotations.from_quaternion(sensors["object_quat"][self._rows, self.target])
-        point = self.object_pos(sensors) + rotations.rotate(rotation, self.grasp_position[self.target])
-        return point, rotations.rotate(rotation, self.grasp_axis[self.target])
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
         height = float(self.settings["height"])
-        point, _ = self.grasp_point(sensors)
-        distance = rotations.norm(point - sensors["grip_pos"])
-        touching = (sensors["pad_force"] > 0.1).all(axis=1)
-        grasped = touching & (distance < 0.03)
-        raised = self.object_pos(sensors)[:, 2] - self.start[:, 2]
-        success = grasped & (raised >= height) & (self.object_speed(sensors) < float(self.settings["still"]))
+        distance, grasped = self.holding(sensors)
+        raised = self.place(sensors)[:, 2] - self.start[:, 2]
+        success = grasped & (raised >= height) & (self.speed(sensors) < float(self.settings["still"]))
         terms = {
             "reach": tolerance(distance, bounds=(0.0, 0.01), margin=0.25),
             "grasp": grasped.astype(np.float64),
@@ -83,6 +54,7 @@ class Lift(Task):
         }
         return terms, success
 
-    def sentence(self, name: str) -> str:
+    def sentence(self, row: int) -> str:
         """See `Task`."""
+        name = self.names[self.target[row]]
         return f"lift the {name} and hold it {100 * float(self.settings['height']):.0f} cm above its place"

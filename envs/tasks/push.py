@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grasps import GraspPlanner
 from ..pushes import PushPlan, plan_push
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
 from ..world import World
-from .task import Task
+from .object_task import ObjectTask
 
 
-class Push(Task):
+class Push(ObjectTask):
     """Bring the target's centre to within `radius` of a goal 6 to 19 cm away on the same support.
 
     Reward terms: `reach` (grip near the target), `progress` (share of the way done), `success`.
@@ -33,30 +32,27 @@ class Push(Task):
     def __init__(
         self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
-        self._planner: GraspPlanner | None = None
         self.plans: dict[str, PushPlan] = {}
-        super().__init__(world, num_envs, object=object, config=config or {})
-        self._planner = None
+        super().__init__(world, num_envs, object=object, config=config)
 
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be light and small enough, with a free way to push it within reach."""
-        if self._planner is None:
-            self._planner = GraspPlanner(self.world)
-        plan, reason = plan_push(self.world, self._planner, name)
+        assert self.planner is not None
+        plan, reason = plan_push(self.world, self.planner, name)
         if plan is None:
             return reason
         self.plans[name] = plan
         return None
 
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
-        """See `Task`: one of the free ways, drawn evenly, with up to a centimetre more or less."""
+        """See `ObjectTask`: one of the free ways, drawn evenly, with up to a centimetre more or less."""
         offsets = self.plans[self.world.objects[target]].offsets
         offset = offsets[rng.integers(len(offsets))] * (1 + rng.uniform(-0.05, 0.05))
         return np.asarray(position + np.array([*offset, 0.0]))
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
-        position = self.object_pos(sensors)
+        position = self.place(sensors)
         left = _flat(self.goal - position)
         whole = np.maximum(_flat(self.goal - self.start), 1e-6)
         grip = sensors["grip_pos"] - position
@@ -68,9 +64,9 @@ class Push(Task):
         }
         return terms, success
 
-    def sentence(self, name: str) -> str:
+    def sentence(self, row: int) -> str:
         """See `Task`."""
-        return f"push the {name} to the goal"
+        return f"push the {self.names[self.target[row]]} to the goal"
 
 
 def _flat(v: Array) -> Array:

@@ -1,8 +1,9 @@
-"""What a task is: suitable objects, an episode's draw, observation, reward and success, all from sensors."""
+"""What a task is: its targets, an episode's draw, observation, reward and success, all from sensors."""
 
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,17 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TaskError
+from ...scenes import Scene
 from .. import rotations
 from ..simulator import Array, Ids, Sensors
 from ..world import World
 
 
 @dataclass(frozen=True)
+class Start:
+    """The initial state of one episode before the task has its say; a task may move things by writing to the arrays.
+
+    Attributes:
+        joint_pos: (7,) [rad]. object_pos: (K, 3) [m]. object_quat: (K, 4). part_pos: (P,) [rad] or [m].
+    """
+
+    joint_pos: Array
+    object_pos: Array
+    object_quat: Array
+    part_pos: Array
+
+
+@dataclass(frozen=True)
 class Draw:
-    """What the task chose for one episode: the target (index into `World.objects`) and a goal (3,) [m]."""
+    """What the task chose for one episode.
+
+    Attributes:
+        target: index into the task's `names`. goal: (3,) its meaning is the task's.
+        other: index of what the target goes to, for tasks that have such a thing.
+    """
 
     target: int
     goal: Array
+    other: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,61 +55,81 @@ class Evaluation:
     success: NDArray[np.bool_]
 
 
-class Task:
+class Task(ABC):
     """Base of all tasks; a subclass holds one task's decision process and nothing of the simulator.
 
     Class attributes:
         name: the keyword. config: default configuration; `scales` weighs the reward terms and sums to 1.
+        noun: what a target is called in messages.
+
+    Attributes:
+        names: what may be a target at all (objects or parts of the world). targets: those that suit, as indices.
     """
 
     name: ClassVar[str]
     config: ClassVar[Mapping[str, Any]]
+    noun: ClassVar[str] = "object"
 
     def __init__(self, world: World, num_envs: int, *, object: str | int | None, config: Mapping[str, Any]) -> None:
-        """Chooses the objects.
+        """Chooses the targets.
 
         Raises:
-            TaskError: the named object does not suit, or none of the scene does; the message gives the reasons.
+            TaskError: the named target does not suit, or none of the scene does; the message gives the reasons.
         """
         self.world = world
         self.settings = _merged(self.name, self.config, config)
-        self.targets = self._select(object)
+        self.names = self.candidates()
+        self._inverse = np.ascontiguousarray(world.base_mat.T)
+        self._rows = np.arange(num_envs)
         self.target = np.zeros(num_envs, dtype=np.int64)
+        self.other = np.zeros(num_envs, dtype=np.int64)
         self.start = np.zeros((num_envs, 3))
         self.goal = np.zeros((num_envs, 3))
-        self._rows = np.arange(num_envs)
-        self._sizes = np.array([world.scene.object(name).size for name in world.objects])
+        self.targets = self._select(object)
 
     # -- what a subclass says --------------------------------------------------------------------------------------
 
+    @classmethod
+    def parts_of(cls, scene: Scene) -> tuple[str, ...]:
+        """Doors, drawers or buttons of a scene that the robot must stand in front of; none for tasks with objects."""
+        return ()
+
+    @abstractmethod
+    def candidates(self) -> tuple[str, ...]:
+        """What may be a target at all."""
+
+    @abstractmethod
     def unsuitable(self, name: str) -> str | None:
-        """Why a free object cannot be this task's target, in plain words; None if it can. May keep plans of its own."""
-        raise NotImplementedError
+        """Why a candidate cannot be this task's target, in plain words; None if it can. May keep plans of its own."""
 
-    def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
-        """A goal (3,) for an episode whose target starts at `position` (3,)."""
-        raise NotImplementedError
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, start: Start) -> Draw:
+        """Chooses one episode's target and goal; may change `start`."""
 
+    @abstractmethod
+    def place(self, sensors: Sensors) -> Array:
+        """Position (n, 3) of each world's target [m]."""
+
+    @abstractmethod
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """Named reward terms (n,) in [0, 1], and success (n,)."""
-        raise NotImplementedError
 
-    def sentence(self, name: str) -> str:
-        """The instruction in words for a target."""
-        raise NotImplementedError
+    @abstractmethod
+    def sentence(self, row: int) -> str:
+        """The instruction of world `row` in words."""
+
+    @abstractmethod
+    def describe(self, sensors: Sensors) -> dict[str, Array]:
+        """What a state observation says of target and goal, each (n, size), in the frame of the robot's base."""
 
     # -- what all tasks share --------------------------------------------------------------------------------------
-
-    def draw(self, rng: np.random.Generator, object_pos: Array) -> Draw:
-        """Chooses target and goal of one episode; `object_pos` (K, 3) are the initial positions."""
-        target = int(self.targets[rng.integers(len(self.targets))])
-        return Draw(target, self.draw_goal(rng, target, object_pos[target]))
 
     def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
         """Starts episodes in worlds `ids` that the simulator has just reset."""
         self.target[ids] = [draw.target for draw in draws]
+        self.other[ids] = [draw.other for draw in draws]
         self.goal[ids] = [draw.goal for draw in draws]
-        self.start[ids] = sensors["object_pos"][ids, self.target[ids]]
+        self.start[ids] = self.place(sensors)[ids]
 
     def evaluate(self, sensors: Sensors) -> Evaluation:
         """Reward terms and success of all worlds."""
@@ -99,82 +141,70 @@ class Task:
             dense = dense + scale * terms[name]
         return Evaluation(terms, dense, success)
 
-    def instruction(self, row: int) -> str:
-        """The instruction of world `row`."""
-        return self.sentence(self.world.objects[int(self.target[row])])
-
-    def parts(self, sensors: Sensors) -> dict[str, Array]:
+    def observe(self, sensors: Sensors) -> dict[str, Array]:
         """The parts of a state observation in their order, each (n, size), in the frame of the robot's base."""
-        world, rows = self.world, self._rows
-        position = self.object_pos(sensors)
-        matrix = rotations.from_quaternion(sensors["object_quat"][rows, self.target])
-        inverse = np.ascontiguousarray(world.base_mat.T)
-        grip = sensors["grip_pos"]
         return {
             "joint_pos": sensors["joint_pos"],
             "joint_vel": sensors["joint_vel"],
             "gripper_width": sensors["gripper_width"][:, None],
-            "pad_contact": (sensors["pad_force"] > 0.1).astype(np.float64),
-            "grip_pos": rotations.rotate(inverse, grip - world.base_pos),
-            "grip_axes": _two_axes(inverse @ sensors["grip_mat"]),
-            "object_pos": rotations.rotate(inverse, position - world.base_pos),
-            "object_axes": _two_axes(inverse @ matrix),
-            "object_vel": rotations.rotate(inverse, sensors["object_vel"][rows, self.target, :3]),
-            "object_size": self._sizes[self.target],
-            "object_from_grip": rotations.rotate(inverse, position - grip),
-            "goal_from_object": rotations.rotate(inverse, self.goal - position),
+            "pad_contact": touching(sensors).astype(np.float64),
+            "grip_pos": self.in_base(sensors["grip_pos"]),
+            "grip_axes": self.axes_in_base(sensors["grip_mat"]),
+            **self.describe(sensors),
         }
 
-    def object_pos(self, sensors: Sensors) -> Array:
-        """Position (n, 3) of each world's target [m]."""
-        return sensors["object_pos"][self._rows, self.target]
+    def in_base(self, point: Array) -> Array:
+        """World points (n, 3) in the frame of the robot's base [m]."""
+        return rotations.rotate(self._inverse, point - self.world.base_pos)
 
-    def object_speed(self, sensors: Sensors) -> Array:
-        """Linear speed (n,) of each world's target [m/s]."""
-        return rotations.norm(sensors["object_vel"][self._rows, self.target, :3])
+    def turned_to_base(self, vector: Array) -> Array:
+        """World vectors (n, 3) in the axes of the robot's base."""
+        return rotations.rotate(self._inverse, vector)
+
+    def axes_in_base(self, matrix: Array) -> Array:
+        """First two columns (n, 6) of frames (n, 3, 3): a continuous description (Zhou et al., CVPR 2019)."""
+        turned = self._inverse @ matrix
+        return np.concatenate([turned[:, :, 0], turned[:, :, 1]], axis=1)
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """The live arrays that belong to an episode, one row a world."""
-        return {"target": self.target, "start": self.start, "goal": self.goal}
+        return {"target": self.target, "other": self.other, "start": self.start, "goal": self.goal}
 
     def _select(self, chosen: str | int | None) -> list[int]:
-        objects = self.world.objects
-        if chosen is None:
-            reasons = {name: self.unsuitable(name) for name in objects}
-            suitable = [objects.index(name) for name, reason in reasons.items() if reason is None]
-            if not suitable:
-                told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-                raise TaskError(f"task {self.name!r}: no object of scene {self.world.scene.name!r} suits ({told})")
-            return suitable
-        name = self._named(chosen)
-        reason = self.unsuitable(name)
-        if reason is not None:
-            raise TaskError(f"task {self.name!r}: object {name!r} does not suit: {reason}")
-        return [objects.index(name)]
+        if chosen is not None:
+            name = self._named(chosen)
+            reason = self.unsuitable(name)
+            if reason is not None:
+                raise TaskError(f"task {self.name!r}: {self.noun} {name!r} does not suit: {reason}")
+            return [self.names.index(name)]
+        reasons = {name: self.unsuitable(name) for name in self.names}
+        suitable = [self.names.index(name) for name, reason in reasons.items() if reason is None]
+        if not suitable:
+            told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or f"it has no {self.noun}"
+            raise TaskError(f"task {self.name!r}: no {self.noun} of scene {self.world.scene.name!r} suits ({told})")
+        return suitable
 
     def _named(self, chosen: str | int) -> str:
-        objects = self.world.objects
+        names = self.names
         if isinstance(chosen, str):
-            if chosen in objects:
+            if chosen in names:
                 return chosen
             fixed = [item.name for item in self.world.scene.objects if item.mobility == "fixed"]
             if chosen in fixed:
-                raise TaskError(f"object={chosen!r} is fixed in the scene; choose a free one: {list(objects)}")
-            close = difflib.get_close_matches(chosen, objects, n=1)
+                raise TaskError(f"object={chosen!r} is fixed in the scene; choose one of {list(names)}")
+            close = difflib.get_close_matches(chosen, names, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise TaskError(f"object={chosen!r} is not in the scene{hint}; choose one of {list(objects)}")
+            raise TaskError(f"object={chosen!r} is no {self.noun} of the scene{hint}; choose one of {list(names)}")
         if isinstance(chosen, bool) or not isinstance(chosen, (int, np.integer)):
             raise TaskError(f"object must be a name, an index or None, got {chosen!r}")
-        if not 0 <= chosen < len(objects):
-            raise TaskError(
-                f"object={chosen} is out of range: the scene has {len(objects)} free objects {list(objects)}"
-            )
-        return objects[int(chosen)]
+        if not 0 <= chosen < len(names):
+            raise TaskError(f"object={chosen} is out of range: the scene has {len(names)}: {list(names)}")
+        return names[int(chosen)]
 
 
-def _two_axes(matrix: Array) -> Array:
-    """The first two columns (n, 6) of rotation matrices: a continuous description (Zhou et al., CVPR 2019)."""
-    return np.concatenate([matrix[:, :, 0], matrix[:, :, 1]], axis=1)
+def touching(sensors: Sensors) -> NDArray[np.bool_]:
+    """(n, 2) whether each pad touches something."""
+    return sensors["pad_force"] > 0.1
 
 
 def _merged(name: str, default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from pocketworlds import TaskError
 from pocketworlds.agents.experts import LiftExpert, PushExpert, make_expert
 from pocketworlds.agents.record import record_episode
-from pocketworlds.envs.builtin import authored_object, box, table_surfaces
+from pocketworlds.envs.builtin.authoring import authored_object, box, table_surfaces
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.scenes import Scene
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pocketworlds.envs.builtin import authored_object, box, table_surfaces
+from pocketworlds.envs.builtin.authoring import authored_object, box, table_surfaces
 from pocketworlds.scenes import Scene, Surface
 from pocketworlds.scenes.scene import Estimate, Pose
 

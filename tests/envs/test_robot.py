@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 import pytest
 from pocketworlds import TaskError
-from pocketworlds.envs.control import InverseKinematics
+from pocketworlds.envs.kinematics import InverseKinematics
 from pocketworlds.envs.robots import PANDA, get_robot
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.envs.world import World, build_world
@@ -84,7 +84,7 @@ def test_gripper_opens_to_80_mm(tabletop: World):
 
 
 def test_inverse_kinematics_reaches_poses(tabletop: World):
-    solver = InverseKinematics(tabletop, 32)
+    solver = InverseKinematics(tabletop.robot, tabletop.mount, 32)
     rng = np.random.default_rng(1)
     joints = np.array(PANDA.home) + rng.uniform(-0.4, 0.4, (32, 7))
     position, frame = (a.copy() for a in solver.pose(np.arange(32), joints))

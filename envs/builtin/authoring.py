@@ -1,33 +1,14 @@
-"""Built-in scenes: made of primitives through the `Scene` API, so that an environment works before any scan."""
+"""Words for writing scenes by hand: objects of primitives on surfaces."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from ..errors import TaskError
-from ..scenes import Scene, SceneObject, Surface
-from ..scenes.scene import Body, CollisionGeom, Estimate, Inertial, Material, Pose, Visual
+from ...scenes import SceneObject, Surface
+from ...scenes.scene import Body, CollisionGeom, Estimate, Inertial, Material, Pose, Visual
 
 TABLE_TOP = 0.72
 _DENSITY = 350.0  # of a filled household object [kg/m^3]: between an empty box and a full can
-
-
-def builtin_scene(name: str) -> Scene:
-    """The built-in scene called `name`.
-
-    Raises:
-        TaskError: there is none; the message lists those there are.
-    """
-    try:
-        return _BUILTIN[name]()
-    except KeyError:
-        raise TaskError(f"scene={name!r} is neither a scene folder nor a built-in scene {builtin_names()}") from None
-
-
-def builtin_names() -> list[str]:
-    """Names of the built-in scenes."""
-    return sorted(_BUILTIN)
 
 
 def authored_object(
@@ -65,8 +46,8 @@ def authored_object(
             pose=Pose(position=(*at, top + z / 2), quaternion=(math.cos(yaw / 2), 0, 0, math.sin(yaw / 2))),
             collision=tuple(shapes),
             visual=Visual(material=Material(rgba=rgba)),
-            inertial=Inertial(mass=_exact(mass), com=(0, 0, 0), inertia=(ixx, iyy, izz, 0, 0, 0)),
-            friction=_exact(friction),
+            inertial=Inertial(mass=exact(mass), com=(0, 0, 0), inertia=(ixx, iyy, izz, 0, 0, 0)),
+            friction=exact(friction),
         ),
     )
 
@@ -104,7 +85,7 @@ def table_surfaces(size: tuple[float, float] = (1.2, 0.8), top: float = TABLE_TO
             pose=Pose(position=(0, 0, -0.05)),
             size=(4, 4, 0.1),
             material=Material(rgba=(0.62, 0.6, 0.57, 1)),
-            friction=_exact(0.8),
+            friction=exact(0.8),
         ),
         Surface(
             name="table",
@@ -112,58 +93,26 @@ def table_surfaces(size: tuple[float, float] = (1.2, 0.8), top: float = TABLE_TO
             pose=Pose(position=(0, 0, top - 0.02)),
             size=(*size, 0.04),
             material=Material(rgba=(0.72, 0.57, 0.42, 1)),
-            friction=_exact(0.7),
+            friction=exact(0.7),
         ),
     )
 
 
-def _tabletop() -> Scene:
-    return Scene(
-        name="tabletop",
-        surfaces=table_surfaces(),
-        objects=(
-            authored_object(
-                "box",
-                "box",
-                [box(0.06, 0.05, 0.07)],
-                (0.06, 0.05, 0.07),
-                at=(0.02, -0.12),
-                yaw=0.4,
-                rgba=(0.8, 0.3, 0.2, 1),
-            ),
-            authored_object(
-                "can",
-                "can",
-                [cylinder(0.066, 0.115)],
-                (0.066, 0.066, 0.115),
-                at=(0.16, 0.02),
-                rgba=(0.2, 0.45, 0.75, 1),
-            ),
-            authored_object(
-                "block",
-                "block",
-                [box(0.09, 0.045, 0.02)],
-                (0.09, 0.045, 0.02),
-                at=(-0.16, -0.08),
-                yaw=-0.6,
-                rgba=(0.85, 0.7, 0.25, 1),
-            ),
-            authored_object(
-                "mug", "mug", mug_shapes(0.085, 0.095), (0.085, 0.085, 0.095), at=(-0.1, 0.1), rgba=(0.3, 0.6, 0.45, 1)
-            ),
-        ),
-        settled=True,
-        source={"authored": "built-in"},
-    )
+def basin(x: float, y: float, z: float, wall: float = 0.006) -> list[CollisionGeom]:
+    """An open box of outer extents [m]: a bottom and four boards."""
+    low, side = (wall - z) / 2, wall / 2
+    return [
+        box(x, y, wall, at=(0, 0, low)),
+        *(box(x, wall, z - wall, at=(0, s * (y / 2 - side), side)) for s in (-1, 1)),
+        *(box(wall, y - 2 * wall, z - wall, at=(s * (x / 2 - side), 0, side)) for s in (-1, 1)),
+    ]
+
+
+def exact(value: float) -> Estimate:
+    """A quantity that is known because it was chosen."""
+    return Estimate(value=value, low=value, high=value, source="authored")
 
 
 def _volume(shape: CollisionGeom) -> float:
     x, y, z = shape.size
     return x * y * z * (math.pi / 4 if shape.shape == "cylinder" else 1.0)
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(value=value, low=value, high=value, source="authored")
-
-
-_BUILTIN: dict[str, Callable[[], Scene]] = {"tabletop": _tabletop}

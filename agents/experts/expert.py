@@ -1,0 +1,96 @@
+"""The base of scripted experts: they solve tasks from the simulator's sensors, for all worlds of a batch at once.
+
+They act through `ee_delta` like any policy, and see what a task sees: sensors and the task's own plan of where
+something can be taken or pushed. They carry a phase and a clock a world, and start over when an episode begins.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from ...envs import WorldEnv, WorldVectorEnv, rotations
+from ...envs.control import POSITION_STEP, ROTATION_STEP
+from ...errors import TaskError
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_GAIN = 0.35  # share of the pose error commanded per step: the arm answers about two steps late
+_SAFE = 0.07  # height [m] of the fingers above everything in reach while travelling
+_NEAR = 0.03  # horizontal distance [m] within which the hand comes down
+
+
+class Expert(ABC):
+    """Base: phases, clocks, and the way from a wanted pose to an action."""
+
+    def __init__(self, env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        """Takes a (wrapped) environment of this package.
+
+        Raises:
+            TaskError: it is not one, or its control mode is not `ee_delta`.
+        """
+        inner = env.unwrapped
+        if not isinstance(inner, (WorldEnv, WorldVectorEnv)):
+            raise TaskError(f"the scripted experts act in PocketWorlds environments, not in {inner}")
+        self._single = isinstance(inner, WorldEnv)
+        self._env: WorldVectorEnv = inner.vector if isinstance(inner, WorldEnv) else inner
+        if self._env.config.control_mode != "ee_delta":
+            raise TaskError(f"the scripted experts need control_mode='ee_delta', not {self._env.config.control_mode!r}")
+        world = self._env.world
+        self._base = world.base_mat
+        tops = [world.outlines[name].high for name in world.mount.in_reach if name in world.outlines]
+        home = world.base_pos[2] + 0.45
+        self._safe = min(max(tops, default=world.base_pos[2]) + _SAFE, max(home, world.base_pos[2] + 0.2))
+        self.phase = np.zeros(self._env.num_envs, dtype=np.int64)
+        self._clock = np.zeros(self._env.num_envs, dtype=np.int64)
+        self._lowest = world.robot.grip_control
+
+    def act(self) -> NDArray[np.float32]:
+        """The next action: (7,) for a single environment, (num_envs, 7) for a batch, in [-1, 1]."""
+        fresh = self._env.elapsed == 0
+        self.phase[fresh] = 0
+        self._clock[fresh] = 0
+        self._clock += 1
+        action = np.clip(self._decide(), -1, 1).astype(np.float32)
+        return action[0] if self._single else action
+
+    @abstractmethod
+    def _decide(self) -> Array:
+        """Actions (n, 7) of all worlds; moves the phases on."""
+
+    def _enter(self, mask: Mask, phase: int) -> None:
+        self.phase[mask] = phase
+        self._clock[mask] = 0
+
+    def _towards(self, position: Array, frame: Array, *, speed: Array) -> tuple[Array, Array, Array]:
+        """Actions (n, 6) to grip poses, at most `speed` (n,) of a full action; and the errors left [m], [rad] (n,)."""
+        sensors = self._env.sensors()
+        inverse = np.ascontiguousarray(self._base.T)
+        apart = position - sensors["grip_pos"]
+        turn = rotations.to_vector(frame @ sensors["grip_mat"].transpose(0, 2, 1))
+        move = rotations.rotate(inverse, apart) * (_GAIN / POSITION_STEP)
+        move *= np.minimum(1.0, speed / np.maximum(rotations.norm(move), 1e-9))[:, None]
+        spin = rotations.rotate(inverse, turn) * (_GAIN / ROTATION_STEP)
+        spin *= np.minimum(1.0, 1.0 / np.maximum(rotations.norm(spin), 1e-9))[:, None]
+        return np.concatenate([move, spin], axis=1), rotations.norm(apart), rotations.norm(turn)
+
+    def _detour(self, position: Array) -> Array:
+        """Way points (n, 3) on the way to `position`: up, across above everything, then down."""
+        grip = self._env.sensors()["grip_pos"]
+        apart = position[:, :2] - grip[:, :2]
+        far = np.sqrt(apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1]) > _NEAR
+        low = grip[:, 2] < self._safe - 0.02
+        way = position.copy()
+        way[far, 2] = np.maximum(self._safe, position[far, 2])
+        way[far & low, :2] = grip[far & low, :2]
+        return way
+
+    def _grip(self, opening: Array) -> Array:
+        """Gripper actions (n,) for an opening [m]."""
+        closed, opened = self._lowest
+        return (opening / 2 - closed) / (opened - closed) * 2 - 1

@@ -1,0 +1,85 @@
+"""Inverse kinematics of many arms at once, by damped least squares on a model of the robot alone."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from . import rotations
+from .robots import Robot
+from .robots.mount import Mount, yaw_quaternion
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+_DAMPING = 0.03
+_POSTURE_GAIN = 0.05
+_LIMIT_MARGIN = 0.01
+
+
+class InverseKinematics:
+    """Damped least squares for `num_envs` arms that stand at one place.
+
+    dq = z + J'(J J' + d^2 I)^-1 (e - J z), z pulling the free elbow towards home (Nakamura and Hanafusa, "Inverse
+    kinematic solutions with singularity robustness", 1986).
+    """
+
+    def __init__(self, robot: Robot, mount: Mount, num_envs: int, num_threads: int = 1) -> None:
+        model = _arm_model(robot, mount)
+        self._batch = Batch(model, num_envs, nthread=num_threads)
+        self._qpos = self._batch.bind("qpos")
+        self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
+        self._site = model.site("grip").id
+        self._body = int(model.site_bodyid[self._site])
+        self._columns = np.array([int(model.joint(name).dofadr[0]) for name in robot.arm_joints])
+        self._low = np.array(robot.joint_low) + _LIMIT_MARGIN
+        self._high = np.array(robot.joint_high) - _LIMIT_MARGIN
+        self._step = np.array(robot.joint_velocity) * 0.05
+        self._home = np.array(robot.home)
+        self._damping = _DAMPING**2 * np.eye(6)
+
+    def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
+        """Grip positions (m, 3) and frames (m, 3, 3) in the world at joint positions (m, 7)."""
+        self._qpos[ids[:, None], self._columns] = joints
+        self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
+        return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
+
+    def step(
+        self, ids: Ids, joints: Array, position: Array, rotation: Array, *, posture: float = _POSTURE_GAIN
+    ) -> Array:
+        """One step of joint positions (m, 7) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
+        at, turned = self.pose(ids, joints)
+        error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
+        jacp, jacr = self._batch.jac(self._body, at, ids)
+        jacobian = np.concatenate([jacp, jacr], axis=1)[:, :, self._columns]
+        transposed = np.ascontiguousarray(jacobian.transpose(0, 2, 1))
+        pull = posture * (self._home - joints)
+        normal = jacobian @ transposed + self._damping
+        rest = error[:, :, None] - jacobian @ pull[:, :, None]
+        change = pull + (transposed @ np.linalg.solve(normal, rest))[:, :, 0]
+        excess = np.max(np.abs(change) / self._step, axis=1)
+        change = change / np.maximum(excess, 1.0)[:, None]
+        return np.asarray(np.clip(joints + change, self._low, self._high))
+
+    def solve(
+        self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
+    ) -> tuple[Array, Array, Array]:
+        """Joint positions (m, 7) reaching grip poses, and the errors left: [m] (m,) and [rad] (m,); m <= num_envs."""
+        ids = np.arange(len(joints))
+        for count in range(iterations):
+            joints = self.step(ids, joints, position, rotation, posture=0.02 if count < iterations // 2 else 0.0)
+        at, turned = self.pose(ids, joints)
+        angle = rotations.norm(rotations.to_vector(rotation @ turned.transpose(0, 2, 1)))
+        return joints, rotations.norm(position - at), angle
+
+
+def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
+    """The robot alone at its place, without contacts."""
+    spec = robot.build()
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    base = spec.body("base")
+    base.pos = mount.position
+    base.quat = yaw_quaternion(mount.yaw)
+    return spec.compile()

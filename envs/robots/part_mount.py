@@ -1,0 +1,119 @@
+"""Where the robot stands to work on doors, drawers and buttons: in front of them, out of their way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shapes import Outline, body_points
+from .mount import Mount
+from .robot import Robot
+
+Array = NDArray[np.float64]
+
+PATH = (0.0, 0.35, 0.7)
+"""Shares of a part's range at which its handle must be in reach."""
+BELOW = 0.35
+"""The base stands so far [m] below the handles, but not below the floor: there the arm reaches forward best."""
+ABOVE = 0.06
+"""And so far [m] below what is pressed from above."""
+_DISTANCES = np.arange(0.45, 0.76, 0.05)
+_ANGLES = np.radians([0, 15, -15, 30, -30, 45, -45, 60, -60])
+_AROUND = np.radians(np.arange(0, 360, 15.0))
+_NEAREST = 0.28  # a handle that comes nearer [m] than this to the base's axis cannot be held any more
+
+
+def find_part_mounts(
+    model: mujoco.MjModel, parts: Sequence[str], obstacles: Mapping[str, Outline], robot: Robot, *, limit: int = 12
+) -> list[Mount]:
+    """Places from which handles can be taken and moved, best first: a pure function of the scene.
+
+    A place is as good as the number of handles whose whole path stays in reach; among equals the one whose handles keep
+    best to the middle of the reach. The base stands clear of everything that stands there and of what the parts sweep.
+
+    Args:
+        model: the compiled scene. parts: names. obstacles: outlines of objects and surfaces. robot: the arm.
+        limit: how many places to return at most.
+    """
+    data = mujoco.MjData(model)
+    paths, swept, outward = {}, {}, {}
+    for name in parts:
+        joint = model.joint(f"{name}_joint")
+        path, cloud = [], []
+        for share in PATH:
+            mujoco.mj_resetData(model, data)
+            data.qpos[joint.qposadr[0]] = share * joint.range[1]
+            mujoco.mj_kinematics(model, data)
+            path.append(data.site(f"{name}_handle").xpos.copy())
+            cloud.append(body_points(model, data, model.body(name).id)[:, :2])
+            if share == 0:
+                outward[name] = -data.site(f"{name}_handle").xmat.reshape(3, 3)[:, 2]
+        paths[name], swept[name] = np.array(path), np.concatenate(cloud)
+    found: list[tuple[float, Mount]] = []
+    for name in parts:
+        flat = outward[name][2] > 0.7  # pressed from above, from any side
+        front = math.atan2(outward[name][1], outward[name][0])
+        floor = _floor(obstacles)
+        height = max(float(paths[name][:, 2].min()) - (ABOVE if flat else BELOW), floor)
+        for distance in _DISTANCES:
+            for angle in _AROUND if flat else _ANGLES:
+                place = paths[name][0, :2] + distance * np.array([math.cos(front + angle), math.sin(front + angle)])
+                if not _clear(place, floor, height, obstacles, swept, robot):
+                    continue
+                off = {other: _off(place, height, paths[other], outward[other], robot) for other in parts}
+                reached = [other for other in parts if off[other] < math.inf]
+                if not reached:
+                    continue
+                middle = np.mean([paths[other][0, :2] for other in reached], axis=0)
+                mount = Mount(
+                    position=(float(place[0]), float(place[1]), height),
+                    yaw=math.atan2(*(middle - place)[::-1]),
+                    support=name,
+                    pedestal=height - floor,
+                    in_reach=tuple(reached),
+                )
+                found.append((len(reached) - sum(off[other] for other in reached) / len(reached), mount))
+    found.sort(key=lambda item: -item[0])
+    chosen: list[Mount] = []
+    for _, mount in found:
+        if all(math.dist(mount.position, other.position) > 0.08 for other in chosen):
+            chosen.append(mount)
+    return chosen[:limit]
+
+
+def _off(place: Array, height: float, path: Array, outward: Array, robot: Robot) -> float:
+    """How far [m] a handle's path is from the best of the robot's reach, infinite if it is out of it."""
+    apart = np.hypot(*(path[:, :2] - place).T)
+    level = path[:, 2] - height
+    flat = outward[2] > 0.7
+    # A handle is taken from the side, which reaches further than from above.
+    far, low, high = (robot.reach[1], 0.0, 0.4) if flat else (robot.reach[1] + 0.12, 0.1, 0.75)
+    if apart.min() < _NEAREST or apart.max() > far or level.min() < low or level.max() > high:
+        return math.inf
+    if not flat and (place - path[0, :2]) @ outward[:2] < 0.2:
+        return math.inf
+    return abs(float(apart.mean()) - 0.52) + 0.3 * abs(float(level.mean()) - (ABOVE if flat else BELOW))
+
+
+def _floor(obstacles: Mapping[str, Outline]) -> float:
+    """Height [m] of the floor: the top of what is wide and lies low."""
+    return min((o.high for o in obstacles.values() if o.high < 0.05 and o.radius > 0.5), default=0.0)
+
+
+def _clear(
+    place: Array,
+    floor: float,
+    height: float,
+    obstacles: Mapping[str, Outline],
+    swept: Mapping[str, Array],
+    robot: Robot,
+) -> bool:
+    for other in obstacles.values():
+        high_enough = other.high > floor + 0.01 and other.low < height + 0.9
+        if high_enough and other.distance(place[None])[0] < robot.base_radius:
+            return False
+    return all(np.hypot(*(cloud - place).T).min() > robot.base_radius + 0.02 for cloud in swept.values())

@@ -1,0 +1,115 @@
+"""Tasks whose targets are free objects."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import rotations
+from ..grasps import Grasp, GraspPlanner
+from ..simulator import Array, Sensors
+from ..world import World
+from .task import Draw, Start, Task, touching
+
+
+class ObjectTask(Task):
+    """Base of tasks that move one free object of the scene."""
+
+    def __init__(
+        self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        self.planner: GraspPlanner | None = GraspPlanner(world)
+        self._sizes = np.array([world.scene.object(name).size for name in world.objects]).reshape(-1, 3)
+        super().__init__(world, num_envs, object=object, config=config or {})
+        self.planner = None  # plans are made; a planner holds a model of its own
+
+    @abstractmethod
+    def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
+        """A goal (3,) for an episode whose target starts at `position` (3,)."""
+
+    def candidates(self) -> tuple[str, ...]:
+        """See `Task`: the free objects."""
+        return self.world.objects
+
+    def draw(self, rng: np.random.Generator, start: Start) -> Draw:
+        """See `Task`."""
+        target = int(self.targets[rng.integers(len(self.targets))])
+        return Draw(target, self.draw_goal(rng, target, start.object_pos[target]))
+
+    def place(self, sensors: Sensors) -> Array:
+        """See `Task`."""
+        return sensors["object_pos"][self._rows, self.target]
+
+    def frame(self, sensors: Sensors) -> Array:
+        """Frame (n, 3, 3) of each world's target."""
+        return rotations.from_quaternion(sensors["object_quat"][self._rows, self.target])
+
+    def speed(self, sensors: Sensors) -> Array:
+        """Linear speed (n,) of each world's target [m/s]."""
+        return rotations.norm(sensors["object_vel"][self._rows, self.target, :3])
+
+    def aim(self, sensors: Sensors) -> Array:
+        """Where (n, 3) the target is to be [m]: the goal, if it does not move."""
+        return self.goal
+
+    def describe(self, sensors: Sensors) -> dict[str, Array]:
+        """See `Task`."""
+        position = self.place(sensors)
+        return {
+            "object_pos": self.in_base(position),
+            "object_axes": self.axes_in_base(self.frame(sensors)),
+            "object_vel": self.turned_to_base(sensors["object_vel"][self._rows, self.target, :3]),
+            "object_size": self._sizes[self.target],
+            "object_from_grip": self.turned_to_base(position - sensors["grip_pos"]),
+            "goal_from_object": self.turned_to_base(self.aim(sensors) - position),
+        }
+
+
+class GraspTask(ObjectTask):
+    """Base of tasks that take their target from above.
+
+    Attributes:
+        grasps: how each suitable object is taken. grasp_opening: (K,) of the hand while approaching [m].
+    """
+
+    def __init__(
+        self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        self.grasps: dict[str, Grasp] = {}
+        super().__init__(world, num_envs, object=object, config=config)
+        none = np.zeros(3)
+        self.grasp_position = np.array([self.grasps[n].position if n in self.grasps else none for n in world.objects])
+        self.grasp_axis = np.array([self.grasps[n].axis if n in self.grasps else none for n in world.objects])
+        self.grasp_opening = np.array([self.grasps[n].opening if n in self.grasps else 0.0 for n in world.objects])
+
+    @property
+    def rise(self) -> float:
+        """How high [m] the target is lifted at least."""
+        return 0.12
+
+    def unsuitable(self, name: str) -> str | None:
+        """See `Task`: the target must be light and narrow enough and graspable from above within reach."""
+        if name not in self.grasps:
+            assert self.planner is not None
+            grasp, reason = self.planner.plan(name, lift=self.rise)
+            if grasp is None:
+                return reason
+            self.grasps[name] = grasp
+        return None
+
+    def grasp_point(self, sensors: Sensors, target: NDArray[np.int64] | None = None) -> tuple[Array, Array]:
+        """Where (n, 3) to grasp each target (or objects (n,)) now [m], and the closing direction (n, 3)."""
+        index = self.target if target is None else target
+        rotation = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
+        point = sensors["object_pos"][self._rows, index] + rotations.rotate(rotation, self.grasp_position[index])
+        return point, rotations.rotate(rotation, self.grasp_axis[index])
+
+    def holding(self, sensors: Sensors) -> tuple[Array, NDArray[np.bool_]]:
+        """Distance (n,) of the grip from the grasp point [m], and whether (n,) both pads hold the target there."""
+        point, _ = self.grasp_point(sensors)
+        distance = rotations.norm(point - sensors["grip_pos"])
+        return distance, touching(sensors).all(axis=1) & (distance < 0.03)

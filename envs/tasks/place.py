@@ -1,0 +1,145 @@
+"""What PickPlace, Stack, Insert and TidyTable share: a target that is put into or onto something else."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import rotations
+from ..receptacles import Receptacle, find_receptacle
+from ..rewards import tolerance
+from ..simulator import Array, Sensors
+from ..world import World
+from .object_task import GraspTask
+from .task import Draw, Start, touching
+
+RELEASE = 0.006
+"""A thing is let go with its bottom so far [m] above the place it goes to."""
+_STILL = 0.05  # [m/s]
+_IN_HAND = 0.06  # nearer [m] than this to the grip, what both pads touch may be the target
+_SINK, _RISE = 0.006, 0.012  # how far [m] below and above its place a thing's frame may come to rest
+
+
+class PlaceTask(GraspTask):
+    """Base of tasks that take a target and let go of it in its place.
+
+    A receptacle is an object with a level place (see `envs.receptacles`); `fits` says which goes with which target.
+    Each suitable target has a list of receptacles in `goes_to`; an episode draws one of them into `other`.
+
+    Reward terms: `reach` (grip near the grasp point, or the target there), `grasp`, `carry` (share of the way of the
+    target to its place, while held or there), `success`.
+
+    Class attributes:
+        limit: horizontal distance [m] from the middle of the place within which the target counts as there.
+    """
+
+    limit: ClassVar[float] = 0.03
+    scales: ClassVar[Mapping[str, float]] = {"reach": 0.15, "grasp": 0.15, "carry": 0.4, "success": 0.3}
+
+    def __init__(
+        self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        names = [item.name for item in world.scene.objects]
+        found = {name: find_receptacle(world, name) for name in names}
+        self.receptacles: list[Receptacle] = [place for place in found.values() if place is not None]
+        self.goes_to: dict[str, list[int]] = {}
+        super().__init__(world, num_envs, object=object, config=config)
+        self._index = np.array([place.index for place in self.receptacles], dtype=np.int64)
+        self._floor = np.array([place.floor for place in self.receptacles]).reshape(-1, 3)
+        self._depth = np.array([place.depth for place in self.receptacles])
+        # Height of each object's frame above its lowest point, as it stands at the start.
+        home = world.home_qpos[world.object_qpos[:, 2]]
+        self.stands = home - np.array([world.outlines[name].low for name in world.objects])
+        self.height = np.array([world.outlines[name].high - world.outlines[name].low for name in world.objects])
+
+    @property
+    def rise(self) -> float:
+        """See `GraspTask`: over the highest rim within reach."""
+        place = max((p.depth for p in self.receptacles), default=0.0)
+        return 0.12 + place
+
+    @abstractmethod
+    def fits(self, name: str, place: Receptacle) -> bool:
+        """Whether an object can be put into or onto a place."""
+
+    def unsuitable(self, name: str) -> str | None:
+        """See `Task`: graspable, nothing on it, and something else to put it into or onto."""
+        carrying = [item.name for item in self.world.scene.objects if item.support == name]
+        if carrying:
+            return f"{carrying[0]} stands on it"
+        reachable = [
+            k
+            for k, place in enumerate(self.receptacles)
+            if place.name != name and self.fits(name, place) and self._in_reach(place)
+        ]
+        if not reachable:
+            return "nothing within reach that it fits into or onto"
+        self.goes_to[name] = reachable
+        return super().unsuitable(name)
+
+    def draw(self, rng: np.random.Generator, start: Start) -> Draw:
+        """See `Task`: any suitable target and any place it fits."""
+        target = int(self.targets[rng.integers(len(self.targets))])
+        places = self.goes_to[self.names[target]]
+        return Draw(target, np.zeros(3), places[rng.integers(len(places))])
+
+    def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
+        """See `ObjectTask`: the goal moves with the receptacle; see `aim`."""
+        return np.zeros(3)
+
+    def floor(self, sensors: Sensors, place: NDArray[np.int64]) -> Array:
+        """Middle (n, 3) of the level place number `place` (n,) in each world now [m]."""
+        index = self._index[place]
+        free = index >= 0
+        matrix = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
+        moved = sensors["object_pos"][self._rows, index] + rotations.rotate(matrix, self._floor[place])
+        return np.where(free[:, None], moved, self._floor[place])
+
+    def aim(self, sensors: Sensors) -> Array:
+        """See `ObjectTask`: the target's frame when it stands in its place."""
+        point = self.floor(sensors, self.other).copy()
+        point[:, 2] += self.stands[self.target]
+        return point
+
+    def there(self, sensors: Sensors, target: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether (n,) objects `target` (n,) rest in or on `place` (n,), however they are turned, and are let go of."""
+        position = sensors["object_pos"][self._rows, target]
+        apart = position - self.floor(sensors, place)
+        flat = np.sqrt(apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1])
+        # Standing or lying: its middle is no higher than when it stands, and not below the floor of the place.
+        level = (apart[:, 2] > -_SINK) & (apart[:, 2] < self.stands[target] + _RISE)
+        speed = rotations.norm(sensors["object_vel"][self._rows, target, :3])
+        near = rotations.norm(position - sensors["grip_pos"]) < _IN_HAND
+        held = near & touching(sensors).all(axis=1)
+        return np.asarray((flat < self.allowed(target, place)) & level & (speed < _STILL) & ~held)
+
+    def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
+        """Horizontal distance (n,) from the middle of the place within which the target counts as there [m]."""
+        return np.full(len(target), self.limit)
+
+    def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+        """See `Task`."""
+        distance, held = self.holding(sensors)
+        there = self.there(sensors, self.target, self.other)
+        aim, position = self.aim(sensors), self.place(sensors)
+        left = rotations.norm(aim - position)
+        whole = np.maximum(rotations.norm(aim - self.start), 1e-3)
+        terms = {
+            "reach": np.where(there, 1.0, tolerance(distance, bounds=(0.0, 0.01), margin=0.25)),
+            "grasp": np.where(there, 1.0, held.astype(np.float64)),
+            "carry": np.where(there | held, np.clip(1 - left / whole, 0.0, 1.0), 0.0),
+        }
+        return terms, there
+
+    def receptacle(self, row: int) -> str:
+        """Name of what the target of world `row` goes to."""
+        return self.receptacles[int(self.other[row])].name
+
+    def _in_reach(self, place: Receptacle) -> bool:
+        near, far = self.world.robot.reach
+        distance = float(np.hypot(*(self.world.outlines[place.name].center - self.world.base_pos[:2])))
+        return near <= distance <= far

@@ -1,0 +1,137 @@
+"""TidyTable: put several things, one after another, into one receptacle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import TaskError
+from .. import rotations
+from ..receptacles import Receptacle
+from ..rewards import tolerance
+from ..simulator import Array, Ids, Sensors
+from ..world import World
+from .place import PlaceTask
+from .task import Draw, Start
+
+
+class TidyTable(PlaceTask):
+    """Put `count` things into the largest receptacle of the scene; their order does not matter.
+
+    `object` chooses what they go into. `target` is always the first thing that is not there yet, so that state
+    observations speak of what is to be done next, and `left` of them are still to be done.
+
+    Settings: `count`; `scales`. Reward terms: `reach`, `grasp`, `carry` (of the next thing), `tidy` (share of the
+    things in their place), `success`.
+    """
+
+    name: ClassVar[str] = "tidy_table"
+    noun: ClassVar[str] = "receptacle"
+    config: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "count": 3,
+            "scales": MappingProxyType({"reach": 0.05, "grasp": 0.05, "carry": 0.1, "tidy": 0.5, "success": 0.3}),
+        }
+    )
+
+    def __init__(
+        self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        self._things: dict[str, tuple[int, ...]] = {}
+        super().__init__(world, num_envs, object=object, config=config)
+        self.left = np.zeros((num_envs, len(world.objects)), dtype=np.bool_)
+
+    def candidates(self) -> tuple[str, ...]:
+        """See `Task`: what things can be put into."""
+        return tuple(place.name for place in self.receptacles if place.depth > 0)
+
+    def fits(self, name: str, place: Receptacle) -> bool:
+        """See `PlaceTask`: into it, beside others."""
+        return self.world.outlines[name].radius + 0.004 < place.radius
+
+    def unsuitable(self, name: str) -> str | None:
+        """See `Task`: at least `count` things that can be taken fit in at the same time."""
+        count = self.settings["count"]
+        if not isinstance(count, int) or count < 1:
+            raise TaskError(f"task {self.name!r}: setting count must be a whole number from 1, got {count!r}")
+        place = next(p for p in self.receptacles if p.name == name)
+        things = []
+        for other in self.world.objects:
+            hollow = other == name or not self.fits(other, place)
+            if not hollow and super(PlaceTask, self).unsuitable(other) is None:
+                things.append(other)
+        if len(things) < count:
+            return f"only {len(things)} things that can be taken fit into it, {count} are asked for"
+        chosen = sorted(things, key=lambda n: self.world.outlines[n].radius)[:count]
+        if sum(self.world.outlines[n].radius ** 2 for n in chosen) > 0.6 * place.radius**2:
+            return f"too small for {count} things at once"
+        self._things[name] = tuple(self.world.objects.index(n) for n in chosen)
+        return None
+
+    def draw(self, rng: np.random.Generator, start: Start) -> Draw:
+        """See `Task`."""
+        chosen = self.names[int(self.targets[rng.integers(len(self.targets))])]
+        place = next(k for k, p in enumerate(self.receptacles) if p.name == chosen)
+        return Draw(self._things[chosen][0], np.zeros(3), place)
+
+    def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
+        """See `Task`."""
+        self.left[ids] = False
+        for row, draw in zip(ids, draws, strict=True):
+            self.left[row, list(self._things[self.receptacles[draw.other].name])] = True
+        super().begin(ids, draws, sensors)
+
+    def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+        """See `Task`."""
+        inside = self._inside(sensors)
+        todo = self.left & ~inside
+        following = np.where(todo.any(axis=1), todo.argmax(axis=1), self.target)
+        changed = following != self.target
+        self.target[changed] = following[changed]
+        self.start[changed] = self.place(sensors)[changed]
+        distance, held = self.holding(sensors)
+        aim, position = self.aim(sensors), self.place(sensors)
+        whole = np.maximum(rotations.norm(aim - self.start), 1e-3)
+        count = np.maximum(self.left.sum(axis=1), 1)
+        done = (self.left & inside).sum(axis=1) / count
+        over = done == 1.0
+        carry = np.clip(1 - rotations.norm(aim - position) / whole, 0.0, 1.0)
+        terms = {
+            "reach": np.where(over, 1.0, tolerance(distance, bounds=(0.0, 0.01), margin=0.25)),
+            "grasp": np.where(over, 1.0, held.astype(np.float64)),
+            "carry": np.where(over, 1.0, np.where(held, carry, 0.0)),
+            "tidy": done,
+        }
+        return terms, over
+
+    def describe(self, sensors: Sensors) -> dict[str, Array]:
+        """See `Task`: the next thing, and the share that is done."""
+        todo = (self.left & ~self._inside(sensors)).sum(axis=1) / np.maximum(self.left.sum(axis=1), 1)
+        return {**super().describe(sensors), "share_left": todo[:, None]}
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """See `Task`."""
+        return {**super().get_state(), "left": self.left}
+
+    def sentence(self, row: int) -> str:
+        """See `Task`."""
+        things = [self.world.objects[k] for k in np.flatnonzero(self.left[row])]
+        listed = (
+            ", ".join(f"the {thing}" for thing in things[:-1]) + f" and the {things[-1]}" if things[1:] else things[0]
+        )
+        return f"tidy up: put {listed} into the {self.receptacle(row)}".replace("_", " ")
+
+    def _inside(self, sensors: Sensors) -> NDArray[np.bool_]:
+        """Whether (n, K) each object rests in the receptacle."""
+        inside = np.zeros(self.left.shape, dtype=np.bool_)
+        for k in np.flatnonzero(self.left.any(axis=0)):
+            inside[:, k] = self.there(sensors, np.full(len(self.left), k), self.other)
+        return inside
+
+    def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
+        """See `PlaceTask`: anywhere in it."""
+        return np.array([self.receptacles[int(p)].radius for p in place])
