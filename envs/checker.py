@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
@@ -25,7 +26,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
 from ..errors import TaskError
-from .checker_autoreset import check_disabled, check_next_step, check_same_step, check_step_after_end
+from .checker_autoreset import check_next_step, check_partial_reset, check_same_step, check_step_after_end
 from .checker_contract import (
     Watch,
     check_close,
@@ -38,7 +39,7 @@ from .checker_contract import (
     declared,
 )
 from .checker_episodes import check_batch_of_one, check_seeds, check_singles, check_state
-from .checker_play import AnyVectorEnv, autoreset_mode, play, sample_actions
+from .checker_play import AnyVectorEnv, Step, autoreset_mode, play, same, sample_actions
 from .checker_report import RULES, CheckReport, Session, VectorEnvError, VectorEnvWarning
 
 __all__ = ["RULES", "CheckReport", "VectorEnvError", "VectorEnvWarning", "check_vector_env"]
@@ -139,26 +140,52 @@ def _check_mode(
         raise VectorEnvError("observations", "reset() did not return two things", "Return (observations, infos)")
     check_observations(session, env, returned[0], "reset()")
     check_infos(session, returned[1], env.num_envs, "reset()")
+    kept = deepcopy(returned)
     first, played = play(env, actions, seed=seed, watch=Watch(session, env))
-    ended = sum(int(step.done.sum()) for step in played)
-    session.report.ended += ended
-    rule = declared(env)
+    if not same(returned, kept):
+        session.fail("copies", "what reset() returned changed with later steps", "Return fresh arrays, not views")
     # Seeds first: where these fail, comparisons of any two runs would blame something else.
     check_seeds(session, env, actions, first, played, seed)
-    if ended == 0 and rule != "disabled":
-        session.cannot(rule, f"no episode ended in {steps} steps")
-        session.warn(f"[{rule}] no episode ended in {steps} steps; give a small max_episode_steps to check their ends")
-    elif rule == "next-step":
-        check_next_step(session, env, twin, actions, played, seed)
-    elif rule == "same-step":
-        check_same_step(session, env, played)
-    else:
-        check_disabled(session, env, twin, actions, played, seed)
-        check_step_after_end(session, env, actions, seed)
+    stagger = check_partial_reset(session, env, twin, actions, played, seed)
+    if stagger:
+        first, played = play(env, actions, seed=seed, stagger=True, watch=Watch(session, env))
+    _check_ends(session, env, twin, actions, played, seed, stagger)
     if make_single is not None:
-        check_singles(session, make_single, env, actions, first, played, seed)
-    check_batch_of_one(session, one, env, actions, played, seed)
-    check_state(session, env, actions, seed)
+        mode = autoreset_mode(env)
+        single = make_single()
+        try:
+            check_metadata(session, env, mode)  # making another environment may have changed it
+            check_singles(session, single, env, actions, first, played, seed, stagger)
+        finally:
+            single.close()
+    check_batch_of_one(session, one, env, actions, played, seed, stagger)
+    check_state(session, env, actions, played, seed, stagger)
+
+
+def _check_ends(
+    session: Session,
+    env: AnyVectorEnv,
+    twin: AnyVectorEnv,
+    actions: Sequence[Any],
+    played: Sequence[Step],
+    seed: int,
+    stagger: bool,
+) -> None:
+    """The rule of the mode, if any episode ended."""
+    rule = declared(env)
+    ended = sum(int(step.done.sum()) for step in played)
+    session.report.ended += ended
+    if ended and all(step.done.all() or not step.done.any() for step in played):
+        session.warn(f"[{rule}] all worlds ended at the same steps: masks of some of them were not seen")
+    if rule == "disabled":
+        check_step_after_end(session, env, actions, seed)
+    elif ended == 0:
+        session.cannot(rule, f"no episode ended in {len(played)} steps")
+        session.warn(f"[{rule}] no episode ended in {len(played)} steps; give a small max_episode_steps")
+    elif rule == "next-step":
+        check_next_step(session, env, twin, actions, played, seed, stagger)
+    else:
+        check_same_step(session, env, played)
 
 
 def _takes_mode(env_id: str) -> bool:

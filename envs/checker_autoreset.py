@@ -8,22 +8,27 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import concatenate, create_empty_array
 
 from .checker_contract import check_infos, check_observations
-from .checker_play import AnyVectorEnv, Flags, Step, go_on, play, rows, same, unlike
-from .checker_report import Session
+from .checker_play import AnyVectorEnv, Flags, Step, autoreset_mode, go_on, play, rows, same, unlike
+from .checker_report import Session, VectorEnvError
 
 
 def check_next_step(
-    session: Session, env: AnyVectorEnv, twin: AnyVectorEnv, actions: Sequence[Any], steps: Sequence[Step], seed: int
+    session: Session,
+    env: AnyVectorEnv,
+    twin: AnyVectorEnv,
+    actions: Sequence[Any],
+    steps: Sequence[Step],
+    seed: int,
+    stagger: bool,
 ) -> None:
     """The step after the end: no reward, no flags, and the action is not looked at."""
     rule = "next-step"
     for before, after in pairwise(steps):
-        if not before.done.any():
-            continue
-        ended = np.flatnonzero(before.done).tolist()
+        ended = np.flatnonzero(before.pending).tolist()
         paid = [j for j in ended if after.reward[j] != 0]
         if paid:
             session.fail(rule, "the step that resets gave a reward", "Return reward 0 for the worlds it resets", paid)
@@ -33,7 +38,7 @@ def check_next_step(
                 rule, "the step that resets ended the new episode", "Both flags are False for worlds it resets", again
             )
     others = _other_actions(twin, actions, steps, seed)
-    _, changed = play(twin, others, seed=seed)
+    _, changed = play(twin, others, seed=seed, stagger=stagger)
     for k, (expected, found) in enumerate(zip(steps, changed, strict=True)):
         differ = unlike(env.observation_space, expected.observation, found.observation, session.tolerance)
         if differ:
@@ -52,7 +57,7 @@ def _other_actions(env: AnyVectorEnv, actions: Sequence[Any], steps: Sequence[St
     changed = [deepcopy(actions[0])]
     for action, before in zip(actions[1:], steps, strict=False):
         single = rows(env.action_space, action)
-        for j in np.flatnonzero(before.done):
+        for j in np.flatnonzero(before.pending):
             single[j] = env.single_action_space.sample()
         empty: Any = create_empty_array(env.single_action_space, env.num_envs)
         changed.append(concatenate(env.single_action_space, single, empty))
@@ -125,50 +130,69 @@ def _final_observations(session: Session, env: AnyVectorEnv, step: Step, ended: 
         )
 
 
-def check_disabled(
+def check_partial_reset(
     session: Session, env: AnyVectorEnv, twin: AnyVectorEnv, actions: Sequence[Any], steps: Sequence[Step], seed: int
-) -> None:
-    """A reset of some worlds, compared with a twin in which the others simply went on."""
+) -> bool:
+    """A reset of world 0 alone, compared with a twin in which it did not happen.
+
+    In disabled mode what is wrong is an error; in the others a partial reset is nothing that must be offered.
+
+    Returns:
+        Whether partial resets work.
+    """
     rule = "disabled"
-    if not session.wants(rule):
-        return
+    strict = autoreset_mode(env) is AutoresetMode.DISABLED
     undisturbed = next((k for k, step in enumerate(steps) if step.done.any()), len(steps))
     head = min(2, undisturbed)
-    if head == 0 or env.num_envs < 2:
-        session.cannot(rule, "the first step ends episodes, or there is one world only: nothing to leave untouched")
-        return
+    if head == 0:
+        if strict:
+            session.cannot(rule, "the first step ends episodes: nothing is left to be untouched")
+        return False
+    problem = _partial_reset_problem(env, twin, actions[:undisturbed], steps[head - 1].first, head, seed)
+    if problem is None:
+        if strict:
+            session.held(rule)
+        return True
+    if strict:
+        session.fail(rule, *problem)
+    return False
+
+
+def _partial_reset_problem(
+    env: AnyVectorEnv, twin: AnyVectorEnv, actions: Sequence[Any], last: Any, head: int, seed: int
+) -> tuple[str, str, list[int]] | None:
+    """What is wrong with a reset of world 0 after `head` of `actions`, what to do, and where; None if nothing."""
     mask: Flags = np.zeros(env.num_envs, dtype=np.bool_)
     mask[0] = True
-    others = np.flatnonzero(~mask).tolist()
+    space, others = env.observation_space, range(1, env.num_envs)
     for one in (env, twin):
         play(one, actions[:head], seed=seed)
     given = mask.copy()
     try:
         first, info = env.reset(options={"reset_mask": given})
     except Exception as error:
-        session.fail(
-            rule, f"reset(options={{'reset_mask': mask}}) raised {error!r}", "Reset just the worlds of that bool array"
-        )
-        return
+        return f"reset(options={{'reset_mask': mask}}) raised {error!r}", "Reset just the worlds of that bool array", []
     if not np.array_equal(given, mask):
-        session.fail(rule, "reset() modified the reset_mask it was given", "Copy it")
-    check_observations(session, env, first, "reset() with a reset_mask")
-    check_infos(session, info, env.num_envs, "reset() with a reset_mask")
-    touched = [j for j in unlike(env.observation_space, first, steps[head - 1].first) if j in others]
+        return "reset() modified the reset_mask it was given", "Copy it", []
+    look = Session((), 0.0)
+    try:
+        check_observations(look, env, first, "a partial reset")
+        check_infos(look, info, env.num_envs, "a partial reset")
+    except VectorEnvError as error:
+        return str(error), "Return all worlds' observations, and infos with masks", list(error.worlds)
     fix = "Touch no state, counter or random number of worlds outside of the mask"
+    changed = unlike(space, first, last)
+    touched = [j for j in others if j in changed]
     if touched:
-        session.fail(rule, "a partial reset changed the observation of worlds outside of its mask", fix, touched)
-    if 0 not in unlike(env.observation_space, first, steps[head - 1].first):
-        session.fail(rule, "a partial reset did not reset a world in its mask", "Start a new episode there", [0])
-    mine, theirs = go_on(env, actions[head:undisturbed]), go_on(twin, actions[head:undisturbed])
-    for a, b in zip(mine, theirs, strict=True):
+        return "a partial reset changed the observation of worlds outside of its mask", fix, touched
+    if 0 not in changed:
+        return "a partial reset did not reset a world in its mask", "Start a new episode there", [0]
+    for a, b in zip(go_on(env, actions[head:]), go_on(twin, actions[head:]), strict=True):
         for j in others:
-            x, y = ((rows(env.observation_space, s.observation)[j], s.reward[j], s.done[j]) for s in (a, b))
+            x, y = ((rows(space, s.observation)[j], s.reward[j], s.done[j]) for s in (a, b))
             if not same(x, y):
-                session.fail(rule, "a world outside of the mask of a partial reset went on differently", fix, [j])
-        if a.done.any() or b.done.any():
-            break  # from here on the worlds reset at different times
-    session.held(rule)
+                return "a world outside of the mask of a partial reset went on differently", fix, [j]
+    return None
 
 
 def check_step_after_end(session: Session, env: AnyVectorEnv, actions: Sequence[Any], seed: int) -> None:

@@ -61,7 +61,7 @@ def check_metadata(session: Session, env: AnyVectorEnv, mode: AutoresetMode | No
         session.fail(
             rule,
             f"metadata['autoreset_mode'] is {found} where {mode} was asked for",
-            "Declare the mode of this instance",
+            "Declare the mode of this instance, in a dict of its own",
         )
     session.held(rule)
 

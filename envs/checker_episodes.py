@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -78,7 +78,13 @@ def _check_seed_lists(session: Session, env: AnyVectorEnv, first: Any, seed: int
 
 
 def check_batch_of_one(
-    session: Session, one: AnyVectorEnv, env: AnyVectorEnv, actions: Sequence[Any], steps: Sequence[Step], seed: int
+    session: Session,
+    one: AnyVectorEnv,
+    env: AnyVectorEnv,
+    actions: Sequence[Any],
+    steps: Sequence[Step],
+    seed: int,
+    stagger: bool,
 ) -> None:
     """World j of a batch against a batch of one world with seed + j: the number of worlds does not matter."""
     rule = "batch"
@@ -86,7 +92,7 @@ def check_batch_of_one(
         return
     for j in (0, env.num_envs - 1):
         mine = [_narrow(env.action_space, action, j, one.action_space) for action in actions]
-        _, alone = play(one, mine, seed=seed + j)
+        _, alone = play(one, mine, seed=seed + j, stagger=stagger and j == 0)
         for k, (a, b) in enumerate(zip(steps, alone, strict=True)):
             entry = rows(env.observation_space, a.observation)[j], a.reward[j], a.terminated[j], a.truncated[j]
             single = rows(one.observation_space, b.observation)[0], b.reward[0], b.terminated[0], b.truncated[0]
@@ -111,76 +117,77 @@ def _narrow(space: gym.Space[Any], batch: Any, j: int, one: gym.Space[Any]) -> A
 
 def check_singles(
     session: Session,
-    make_single: Callable[[], gym.Env[Any, Any]],
+    single: gym.Env[Any, Any],
     env: AnyVectorEnv,
     actions: Sequence[Any],
     first: Any,
     steps: Sequence[Step],
     seed: int,
+    stagger: bool,
 ) -> None:
     """Every world against a single environment with seed + j, reset as the autoreset mode says."""
     rule = "batch"
     if not session.wants(rule):
         return
     fix = "Make world j after reset(seed=s) run what the single environment runs after reset(seed=s + j)"
-    single = make_single()
-    try:
-        for j in range(env.num_envs):
-            begun, _ = single.reset(seed=seed + j)
-            if not same(rows(env.observation_space, first)[j], begun, session.tolerance):
-                session.fail(
-                    rule, f"the single environment starts differently under the same seed {seed + j}", fix, [j]
-                )
-            mine = [rows(env.action_space, action)[j] for action in actions]
-            for k, (step, expected) in enumerate(zip(steps, _alone(single, mine, autoreset_mode(env)), strict=True)):
-                names = ("observation", "reward", "terminated", "truncated", "final observation")
-                for name, value, found in zip(names, expected, _entry(env, step, j), strict=True):
-                    if not same(value, found, session.tolerance):
-                        session.fail(
-                            rule,
-                            f"{name} of step {k} differs from the single environment's (seed {seed + j})",
-                            fix,
-                            [j],
-                        )
-    finally:
-        single.close()
+    for j in range(env.num_envs):
+        begun, _ = single.reset(seed=seed + j)
+        if not same(rows(env.observation_space, first)[j], begun, session.tolerance):
+            session.fail(rule, f"the single environment starts differently under the same seed {seed + j}", fix, [j])
+        mine = [rows(env.action_space, action)[j] for action in actions]
+        alone = _alone(single, mine, autoreset_mode(env), stagger and j == 0)
+        for k, (step, expected) in enumerate(zip(steps, alone, strict=True)):
+            for (name, value), found in zip(expected.items(), _entry(env, step, j), strict=True):
+                if not same(value, found, session.tolerance):
+                    session.fail(
+                        rule, f"{name} of step {k} differs from the single environment's (seed {seed + j})", fix, [j]
+                    )
     session.held(rule)
 
 
 def _entry(env: AnyVectorEnv, step: Step, j: int) -> tuple[Any, ...]:
-    """Observation, reward, flags, and the final observation if there is one, of world j."""
+    """World j's part of a step, as `_alone` gives it."""
     info = step.info if isinstance(step.info, dict) else {}
     final = info["final_obs"][j] if step.done[j] and "final_obs" in info else None
-    observation = rows(env.observation_space, step.observation)[j]
-    if autoreset_mode(env) is AutoresetMode.DISABLED and step.done[j]:
-        final, observation = observation, rows(env.observation_space, step.first)[j]
-    return observation, step.reward[j], step.terminated[j], step.truncated[j], final
+    observation, first = (rows(env.observation_space, batch)[j] for batch in (step.observation, step.first))
+    return observation, step.reward[j], step.terminated[j], step.truncated[j], final, first
 
 
-def _alone(env: gym.Env[Any, Any], actions: Sequence[Any], mode: AutoresetMode) -> list[tuple[Any, ...]]:
+def _alone(env: gym.Env[Any, Any], actions: Sequence[Any], mode: AutoresetMode, stagger: bool) -> list[dict[str, Any]]:
     """What a world of a vector environment should return, from a single environment."""
-    found: list[tuple[Any, ...]] = []
-    ended = False
+    found: list[dict[str, Any]] = []
+    pending = False
     for action in actions:
-        if ended:
+        final, reward, terminated, truncated = None, 0.0, False, False
+        if pending:
             observation, _ = env.reset()
-            found.append((deepcopy(observation), 0.0, False, False, None))
-            ended = False
-            continue
-        observation, reward, terminated, truncated, _ = env.step(deepcopy(action))
-        final = None
-        if terminated or truncated:
-            if mode is AutoresetMode.NEXT_STEP:
-                ended = True
-            else:
-                final = deepcopy(observation)
-                observation, _ = env.reset()
-        found.append((deepcopy(observation), float(reward), bool(terminated), bool(truncated), final))
+        else:
+            observation, paid, terminated, truncated, _ = env.step(deepcopy(action))
+            reward = float(paid)
+        done = terminated or truncated
+        if mode is AutoresetMode.SAME_STEP and done:
+            final = deepcopy(observation)
+            observation, _ = env.reset()
+        asked = (mode is AutoresetMode.DISABLED and done) or (stagger and not found)
+        pending = mode is AutoresetMode.NEXT_STEP and done and not asked
+        observation = deepcopy(observation)
+        found.append(
+            {
+                "observation": observation,
+                "reward": reward,
+                "terminated": bool(terminated),
+                "truncated": bool(truncated),
+                "final_obs": final,
+                "first observation": deepcopy(env.reset()[0]) if asked else observation,
+            }
+        )
     return found
 
 
-def check_state(session: Session, env: AnyVectorEnv, actions: Sequence[Any], seed: int) -> None:
-    """`get_state` and `set_state`, where the environment has them."""
+def check_state(
+    session: Session, env: AnyVectorEnv, actions: Sequence[Any], steps: Sequence[Step], seed: int, stagger: bool
+) -> None:
+    """`get_state` and `set_state`, where the environment has them, right after the end of an episode."""
     rule = "state"
     base: Any = env if hasattr(env, "get_state") else env.unwrapped
     if not session.wants(rule):
@@ -188,8 +195,8 @@ def check_state(session: Session, env: AnyVectorEnv, actions: Sequence[Any], see
     if not (hasattr(base, "get_state") and hasattr(base, "set_state")):
         session.cannot(rule, "the environment has no get_state and set_state")
         return
-    half = len(actions) // 2
-    play(env, actions[:half], seed=seed)
+    half = next((k + 1 for k, step in enumerate(steps[:-2]) if step.done.any()), len(actions) // 2)
+    play(env, actions[:half], seed=seed, stagger=stagger)
     kept = base.get_state()
     expected = go_on(env, actions[half:])
     play(env, actions[:3], seed=seed + 77)

@@ -24,8 +24,9 @@ class Step:
     """What one step returned, copied, and what the next action would be based on.
 
     Attributes:
-        observation, reward, terminated, truncated, info: as returned. first: the observation after a reset that the
-            caller had to ask for (autoreset disabled), else the same as `observation`.
+        observation, reward, terminated, truncated, info: as returned.
+        asked: worlds (num_envs,) reset afterwards by the caller, through `reset_mask`.
+        first: the observation after that reset, else the same as `observation`.
     """
 
     observation: Any
@@ -33,12 +34,18 @@ class Step:
     terminated: Any
     truncated: Any
     info: dict[str, Any]
+    asked: Flags
     first: Any
 
     @property
     def done(self) -> Flags:
         """Where an episode ended (num_envs,)."""
         return np.asarray(self.terminated | self.truncated, dtype=np.bool_)
+
+    @property
+    def pending(self) -> Flags:
+        """Where it ended and the next step has to reset, in next-step mode."""
+        return self.done & ~self.asked
 
 
 def sample_actions(env: AnyVectorEnv, steps: int, seed: int) -> list[Any]:
@@ -58,12 +65,14 @@ def play(
     actions: Sequence[Any],
     *,
     seed: int | Sequence[int] | None,
+    stagger: bool = False,
     watch: Watcher | None = None,
 ) -> tuple[Any, list[Step]]:
     """Resets with `seed` and steps through `actions`, resetting ended worlds where that is the caller's part.
 
     Args:
         env: what to play. actions: batches of them. seed: as `reset` takes it.
+        stagger: reset world 0 once more after the first step, so that worlds do not end all at once.
         watch: see `Watcher`.
 
     Returns:
@@ -71,24 +80,25 @@ def play(
     """
     given = None if seed is None or isinstance(seed, int) else list(seed)
     observation, _ = env.reset(seed=seed if given is None else given)  # type: ignore[arg-type]
-    return deepcopy(observation), go_on(env, actions, watch=watch)
+    return deepcopy(observation), go_on(env, actions, stagger=stagger, watch=watch)
 
 
-def go_on(env: AnyVectorEnv, actions: Sequence[Any], *, watch: Watcher | None = None) -> list[Step]:
+def go_on(
+    env: AnyVectorEnv, actions: Sequence[Any], *, stagger: bool = False, watch: Watcher | None = None
+) -> list[Step]:
     """Steps through `actions` from where `env` is; see `play`."""
     manual = autoreset_mode(env) is AutoresetMode.DISABLED
-    steps = []
+    steps: list[Step] = []
     for action in actions:
         given = deepcopy(action)
         returned = env.step(given)
         if watch is not None:
             watch(action, given, returned)
         observation, reward, terminated, truncated, info = deepcopy(returned)
-        first = observation
-        if manual and (terminated | truncated).any():
-            first, _ = env.reset(options={"reset_mask": np.asarray(terminated | truncated, dtype=np.bool_)})
-            first = deepcopy(first)
-        steps.append(Step(observation, reward, terminated, truncated, info, first))
+        asked = np.asarray(terminated | truncated, dtype=np.bool_) & manual
+        asked[0] |= stagger and not steps
+        first = deepcopy(env.reset(options={"reset_mask": asked.copy()})[0]) if asked.any() else observation
+        steps.append(Step(observation, reward, terminated, truncated, info, asked, first))
     return steps
 
 

@@ -93,6 +93,7 @@ BROKEN = [
     (walks.InfoWithoutMask, "infos", "'far' without the mask '_far'"),
     (walks.InfoAsList, "infos", "list"),
     (walks.LiveObservations, "copies", "observations returned"),
+    (walks.LiveAtReset, "copies", r"reset\(\) returned"),
     (walks.LiveInfos, "copies", r"infos\['x'\] returned"),
     (walks.ClipsActionsInPlace, "actions", "modified"),
     (walks.ResetStepMoves, "next-step", "another action"),
@@ -170,6 +171,21 @@ def test_weaker_points_are_warnings():
         check_vector_env(WholeRewards)
     with pytest.warns(VectorEnvWarning, match="not refused"):
         check_vector_env(SilentAfterTheEnd, modes=["Disabled"])
+
+
+def test_masks_are_seen_though_all_episodes_are_of_one_length():
+    class Level(walks.Walks):
+        """Ends by length only, as most robot environments do; the mask is wrong where only some worlds end."""
+
+        def finals(self, done: np.ndarray, info: dict) -> dict:
+            return super().finals(done, info) | {"_final_obs": np.ones(self.num_envs, bool)}
+
+        def move(self, ids: Any, actions: np.ndarray) -> None:
+            super().move(ids, actions)
+            self.at[ids, 0] -= 10
+
+    with pytest.raises(VectorEnvError, match=r"_final_obs.*world"):
+        check_vector_env(Level, modes=["SameStep"])
 
 
 def test_tolerance_lets_small_differences_pass():

@@ -189,6 +189,11 @@ class LiveObservations(Changed):
         return self.at, reward, terminated, truncated, info
 
 
+class LiveAtReset(Walks):
+    def reset(self, *, seed: Any = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        return self.at, super().reset(seed=seed, options=options)[1]
+
+
 class LiveInfos(Changed):
     buffer = np.zeros(99)
 
