@@ -1,6 +1,15 @@
 """Environments: tasks, robots and simulators behind `gym.make` and `gym.make_vec`."""
 
+from .checker import CheckReport, VectorEnvError, VectorEnvWarning, check_vector_env
 from .env import WorldEnv
 from .vector import EnvState, WorldVectorEnv
 
-__all__ = ["EnvState", "WorldEnv", "WorldVectorEnv"]
+__all__ = [
+    "CheckReport",
+    "EnvState",
+    "VectorEnvError",
+    "VectorEnvWarning",
+    "WorldEnv",
+    "WorldVectorEnv",
+    "check_vector_env",
+]
