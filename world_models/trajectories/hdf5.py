@@ -29,6 +29,11 @@ def put(group: Any, name: str, values: Array) -> None:
     )
 
 
+def put_number(group: Any, name: str, value: int) -> None:
+    """Writes an attribute: as a number if it has up to 64 bits, as seeds from entropy do not, else as text."""
+    group.attrs[name] = value if value < 2**63 else str(value)
+
+
 def get(group: Any, name: str) -> Array:
     """Reads one array.
 

@@ -12,7 +12,7 @@ from ...errors import DatasetError
 from . import video
 from .columns import from_column, from_png, read_table
 from .dataset import TrajectoryDataset, need, read_json
-from .lerobot import EXTRAS, INFO, OUTCOMES, TASKS, feature_key
+from .lerobot import EXTRAS, INFO, OUTCOMES, STATS, TASKS, feature_key
 from .trajectory import Array, Origin, Trajectory
 
 _PICTURES = "observation.images."
@@ -20,7 +20,11 @@ _OBSERVATION = "observation."
 
 
 class LeRobotDataset(TrajectoryDataset):
-    """A LeRobotDataset v3 in a folder."""
+    """A LeRobotDataset v3 in a folder.
+
+    Attributes:
+        stats: of all steps, by feature, as in `meta/stats.json`; empty if there are none.
+    """
 
     format: ClassVar[str] = "lerobot"
 
@@ -38,6 +42,7 @@ class LeRobotDataset(TrajectoryDataset):
                 f"{path} is a LeRobot data set of version {version}; convert it with "
                 "`python -m lerobot.scripts.convert_dataset_v21_to_v30`"
             )
+        self.stats: dict[str, Any] = read_json(path / STATS) if (path / STATS).exists() else {}
         tables = [read_table(file) for file in sorted((path / "meta" / "episodes").glob("*/*.parquet"))]
         columns = [name for name in tables[0].column_names if not name.startswith("stats/")]
         rows = [row for table in tables for row in table.select(columns).to_pylist()]

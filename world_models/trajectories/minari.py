@@ -65,10 +65,9 @@ def _write_episode(group: Any, index: int, trajectory: Trajectory) -> None:
     group.attrs["instruction"] = trajectory.instruction
     group.attrs["lossy"] = ",".join(sorted(trajectory.lossy))
     if trajectory.seed is not None:
-        small = trajectory.seed < 2**63
-        group.attrs["seed"] = trajectory.seed if small else str(trajectory.seed)
+        hdf5.put_number(group, "seed", trajectory.seed)
     if trajectory.episode is not None:
-        group.attrs["options/episode"] = trajectory.episode
+        hdf5.put_number(group, "options/episode", trajectory.episode)
     if trajectory.origin.bare:
         hdf5.put(group, "observations", next(iter(trajectory.observations.values())))
     else:
@@ -110,7 +109,11 @@ def _metadata(first: Trajectory, name: str, episodes: int, steps: int, size: int
         "author_email": [],
         "requirements": [f"{package}=={version}" for package, version in origin.versions.items()],
         "dataset_size": round(size / 1e6, 1),
-        "pocketworlds": {"origin": origin.to_json(), "observations": list(schema.observations)},
+        "pocketworlds": {
+            "origin": origin.to_json(),
+            "observations": list(schema.observations),
+            "states": schema.states,
+        },
     }
     spec = _environment(origin)
     if spec is not None:
@@ -123,7 +126,8 @@ def dataset_id(name: str) -> str:
     parts = [re.sub(r"[^-\w]", "-", part) or "-" for part in Path(name).parts if part != Path(name).anchor]
     last = parts[-1] if parts else "data"
     if re.fullmatch(r"[-\w]+-v\d+", last):
-        return "/".join(parts[-2:])
+        # Minari takes no namespace of a single letter.
+        return "/".join(part for part in (*parts[-2:-1], last) if len(part) > 1)
     return f"pocketworlds/{last}-v0"
 
 
@@ -180,9 +184,10 @@ class MinariDataset(TrajectoryDataset):
         if ours is not None:
             self.origin = Origin.from_json(ours["origin"])
             self._names: list[str] | None = [str(name) for name in ours["observations"]]
+            self._infos = {"success", *(["state"] if ours["states"] else [])}
         else:
             self.origin = _foreign(metadata)
-            self._names = None
+            self._names, self._infos = None, set()
         self._length = int(metadata["total_episodes"])
         with hdf5.open_file(path / _MAIN) as file:
             missing = [i for i in range(self._length) if f"episode_{i}" not in file]
@@ -198,8 +203,9 @@ class MinariDataset(TrajectoryDataset):
             group = file[f"episode_{index}"]
             attributes = dict(group.attrs)
             rewards = hdf5.get(group, "rewards").astype(np.float64)
-            infos = group.get("infos", {})
-            success = hdf5.get(infos, "success")[-len(rewards) :] if "success" in infos else np.zeros(len(rewards))
+            # Ours must be there: a damaged link looks as if it were not.
+            infos = {name: hdf5.get(group, f"infos/{name}") for name in self._infos}
+            success = infos.get("success", np.zeros(len(rewards) + 1))[-len(rewards) :]
             actions = hdf5.get(group, "actions")
             return Trajectory(
                 observations=self._observations(group["observations"]),
@@ -211,7 +217,7 @@ class MinariDataset(TrajectoryDataset):
                 instruction=str(attributes.get("instruction", "")),
                 seed=int(attributes["seed"]) if "seed" in attributes else None,
                 episode=int(attributes["options/episode"]) if "options/episode" in attributes else None,
-                states=hdf5.get(infos, "state") if self.origin.state_layout and "state" in infos else None,
+                states=infos.get("state"),
                 origin=self.origin,
                 lossy=frozenset(filter(None, str(attributes.get("lossy", "")).split(","))),
             )

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import hdf5
 from .dataset import TrajectoryDataset
-from .trajectory import Origin, Trajectory, alike
+from .trajectory import Origin, Schema, Trajectory, alike
 
 FILE = "dataset.hdf5"
 _GYM = 2  # robomimic's `EnvType.GYM_TYPE` (robomimic/envs/env_base.py)
@@ -43,7 +43,9 @@ def write_robomimic(folder: Path, trajectories: Iterable[Trajectory]) -> None:
                 data.attrs["env_args"] = json.dumps(
                     {"env_name": origin.env_id, "type": _GYM, "env_kwargs": dict(origin.keywords)}
                 )
-                data.attrs["pocketworlds"] = json.dumps(origin.to_json())
+                schema = Schema.of(trajectory)
+                kept = {"origin": origin.to_json(), "final": schema.final, "last_state": schema.last_state}
+                data.attrs["pocketworlds"] = json.dumps(kept)
             _write_demonstration(data.create_group(f"demo_{index}"), trajectory)
             count, steps = index + 1, steps + len(trajectory)
         data.attrs["total"] = steps
@@ -60,7 +62,7 @@ def _write_demonstration(group: Any, trajectory: Trajectory) -> None:
     group.attrs["lossy"] = ",".join(sorted(trajectory.lossy))
     for name in ("seed", "episode"):
         if getattr(trajectory, name) is not None:
-            group.attrs[name] = str(getattr(trajectory, name))
+            hdf5.put_number(group, name, getattr(trajectory, name))
     states = trajectory.states
     hdf5.put(group, "actions", trajectory.actions)
     hdf5.put(group, "rewards", trajectory.rewards)
@@ -90,9 +92,10 @@ class RobomimicDataset(TrajectoryDataset):
         with hdf5.open_file(path) as file:
             data = file["data"]
             self._demos = sorted((name for name in data if name.startswith("demo_")), key=lambda name: int(name[5:]))
-            self._ours = "pocketworlds" in data.attrs
-            if self._ours:
-                self.origin = Origin.from_json(json.loads(data.attrs["pocketworlds"]))
+            self._kept: dict[str, Any] | None = None
+            if "pocketworlds" in data.attrs:
+                self._kept = dict(json.loads(data.attrs["pocketworlds"]))
+                self.origin = Origin.from_json(self._kept["origin"])
             else:
                 made = json.loads(data.attrs.get("env_args", "{}"))
                 self.origin = Origin(env_id=made.get("env_name", ""), keywords=made.get("env_kwargs", {}))
@@ -109,19 +112,24 @@ class RobomimicDataset(TrajectoryDataset):
             group = file["data"][self._demos[index]]
             attributes = dict(group.attrs)
             actions, done = hdf5.get(group, "actions"), hdf5.get(group, "dones").astype(np.bool_)
-            observations = {name: hdf5.get(group["obs"], name) for name in group["obs"]}
-            if "next_obs" in group:
-                observations = {
-                    name: np.concatenate([values, hdf5.get(group["next_obs"], name)[-1:]])
-                    for name, values in observations.items()
-                }
-            states = hdf5.get(group, "states") if "states" in group else np.zeros((len(actions), 0))
-            if "final_state" in group:
-                states = np.concatenate([states, hdf5.get(group, "final_state")])
+
+            def there(name: str, ours: bool = True) -> bool:
+                # Ours must be there: a damaged link looks as if it were not.
+                return name in group if self._kept is None else ours
 
             def flags(name: str, default: Any) -> Any:
-                return hdf5.get(group, name) if name in group else default
+                return hdf5.get(group, name) if there(name) else default
 
+            final = there("next_obs", bool(self._kept and self._kept["final"]))
+            states = hdf5.get(group, "states") if there("states") else np.zeros((len(actions), 0))
+            if there("final_state", bool(self._kept and self._kept["last_state"])):
+                states = np.concatenate([states, hdf5.get(group, "final_state")])
+            observations = {name: hdf5.get(group, f"obs/{name}") for name in group["obs"]}
+            if final:
+                observations = {
+                    name: np.concatenate([values, hdf5.get(group, f"next_obs/{name}")[-1:]])
+                    for name, values in observations.items()
+                }
             return Trajectory(
                 observations=observations,
                 actions=actions,
@@ -130,8 +138,8 @@ class RobomimicDataset(TrajectoryDataset):
                 truncated=flags("truncated", np.zeros(len(actions), dtype=np.bool_)),
                 success=flags("success", done),
                 instruction=str(attributes.get("instruction", "")),
-                seed=int(attributes["seed"]) if self._ours and "seed" in attributes else None,
-                episode=int(attributes["episode"]) if self._ours and "episode" in attributes else None,
+                seed=int(attributes["seed"]) if self._kept and "seed" in attributes else None,
+                episode=int(attributes["episode"]) if self._kept and "episode" in attributes else None,
                 states=states.astype(np.float64) if states.ndim == 2 and states.shape[1] else None,
                 origin=self.origin,
                 lossy=frozenset(filter(None, str(attributes.get("lossy", "")).split(","))),

@@ -74,12 +74,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class Schema:
-    """What all trajectories of a data set have in common: shapes of one step, and element types."""
+    """What all trajectories of a data set have in common: shapes of one step, element types, and what is there."""
 
     observations: dict[str, tuple[tuple[int, ...], str]]
     action: tuple[tuple[int, ...], str]
     final: bool
     states: int | None
+    last_state: bool
 
     @classmethod
     def of(cls, trajectory: Trajectory) -> Schema:
@@ -89,6 +90,7 @@ class Schema:
             (trajectory.actions.shape[1:], trajectory.actions.dtype.name),
             trajectory.has_final,
             None if trajectory.states is None else trajectory.states.shape[1],
+            trajectory.states is not None and len(trajectory.states) > len(trajectory),
         )
 
 
@@ -185,6 +187,22 @@ class Trajectory:
         if self.origin.bare:
             return next(iter(self.observations.values()))[step]
         return {name: values[step] for name, values in self.observations.items()}
+
+    def differences(self, other: Trajectory) -> tuple[str, ...]:
+        """Names of the parts that are not the same bit for bit, NaNs included; empty if all are."""
+        mine, theirs = _parts(self), _parts(other)
+        return tuple(sorted(name for name in mine | theirs if not _same(mine.get(name), theirs.get(name))))
+
+
+def _parts(trajectory: Trajectory) -> dict[str, Any]:
+    parts = {item.name: getattr(trajectory, item.name) for item in dataclasses.fields(trajectory)}
+    return {**{f"observations/{name}": values for name, values in parts.pop("observations").items()}, **parts}
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return type(a) is type(b) and bool(a == b)
 
 
 def alike(trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
