@@ -63,7 +63,7 @@ def _write_episode(group: Any, index: int, trajectory: Trajectory) -> None:
     group.attrs["id"] = index
     group.attrs["total_steps"] = len(trajectory)
     group.attrs["instruction"] = trajectory.instruction
-    group.attrs["lossy"] = ",".join(sorted(trajectory.lossy))
+    hdf5.put_note(group, hdf5.episode_note(trajectory))
     if trajectory.seed is not None:
         hdf5.put_number(group, "seed", trajectory.seed)
     if trajectory.episode is not None:
@@ -201,7 +201,7 @@ class MinariDataset(TrajectoryDataset):
     def _read(self, index: int) -> Trajectory:
         with hdf5.open_file(self.path / _MAIN) as file:
             group = file[f"episode_{index}"]
-            attributes = dict(group.attrs)
+            note = hdf5.get_note(group) if self._names is not None else None
             rewards = hdf5.get(group, "rewards").astype(np.float64)
             # Ours must be there: a damaged link looks as if it were not.
             infos = {name: hdf5.get(group, f"infos/{name}") for name in self._infos}
@@ -214,12 +214,9 @@ class MinariDataset(TrajectoryDataset):
                 terminated=hdf5.get(group, "terminations").astype(np.bool_),
                 truncated=hdf5.get(group, "truncations").astype(np.bool_),
                 success=success.astype(np.bool_),
-                instruction=str(attributes.get("instruction", "")),
-                seed=int(attributes["seed"]) if "seed" in attributes else None,
-                episode=int(attributes["options/episode"]) if "options/episode" in attributes else None,
                 states=infos.get("state"),
                 origin=self.origin,
-                lossy=frozenset(filter(None, str(attributes.get("lossy", "")).split(","))),
+                **(_told(group.attrs) if note is None else hdf5.from_episode_note(note)),
             )
 
     def _observations(self, found: Any) -> dict[str, Array]:
@@ -229,6 +226,15 @@ class MinariDataset(TrajectoryDataset):
         if any(hasattr(found[name], "keys") for name in names):
             raise DatasetError(f"{self.path} has observations nested in each other; flatten them first")
         return {name: hdf5.get(found, name) for name in names}
+
+
+def _told(attributes: Any) -> dict[str, Any]:
+    """What a data set of others says about an episode."""
+    told: dict[str, Any] = {"instruction": str(attributes.get("instruction", ""))}
+    for name, key in (("seed", "seed"), ("episode", "options/episode")):
+        if key in attributes:
+            told[name] = int(attributes[key])
+    return told
 
 
 def _foreign(metadata: dict[str, Any]) -> Origin:

@@ -44,8 +44,9 @@ def write_robomimic(folder: Path, trajectories: Iterable[Trajectory]) -> None:
                     {"env_name": origin.env_id, "type": _GYM, "env_kwargs": dict(origin.keywords)}
                 )
                 schema = Schema.of(trajectory)
-                kept = {"origin": origin.to_json(), "final": schema.final, "last_state": schema.last_state}
-                data.attrs["pocketworlds"] = json.dumps(kept)
+                hdf5.put_note(
+                    data, {"origin": origin.to_json(), "final": schema.final, "last_state": schema.last_state}
+                )
             _write_demonstration(data.create_group(f"demo_{index}"), trajectory)
             count, steps = index + 1, steps + len(trajectory)
         data.attrs["total"] = steps
@@ -58,11 +59,7 @@ def write_robomimic(folder: Path, trajectories: Iterable[Trajectory]) -> None:
 def _write_demonstration(group: Any, trajectory: Trajectory) -> None:
     steps = len(trajectory)
     group.attrs["num_samples"] = steps
-    group.attrs["instruction"] = trajectory.instruction
-    group.attrs["lossy"] = ",".join(sorted(trajectory.lossy))
-    for name in ("seed", "episode"):
-        if getattr(trajectory, name) is not None:
-            hdf5.put_number(group, name, getattr(trajectory, name))
+    hdf5.put_note(group, hdf5.episode_note(trajectory))
     states = trajectory.states
     hdf5.put(group, "actions", trajectory.actions)
     hdf5.put(group, "rewards", trajectory.rewards)
@@ -92,9 +89,8 @@ class RobomimicDataset(TrajectoryDataset):
         with hdf5.open_file(path) as file:
             data = file["data"]
             self._demos = sorted((name for name in data if name.startswith("demo_")), key=lambda name: int(name[5:]))
-            self._kept: dict[str, Any] | None = None
-            if "pocketworlds" in data.attrs:
-                self._kept = dict(json.loads(data.attrs["pocketworlds"]))
+            self._kept = hdf5.get_note(data)
+            if self._kept is not None:
                 self.origin = Origin.from_json(self._kept["origin"])
             else:
                 made = json.loads(data.attrs.get("env_args", "{}"))
@@ -110,7 +106,7 @@ class RobomimicDataset(TrajectoryDataset):
     def _read(self, index: int) -> Trajectory:
         with hdf5.open_file(self.path) as file:
             group = file["data"][self._demos[index]]
-            attributes = dict(group.attrs)
+            note = None if self._kept is None else hdf5.get_note(group)
             actions, done = hdf5.get(group, "actions"), hdf5.get(group, "dones").astype(np.bool_)
 
             def there(name: str, ours: bool = True) -> bool:
@@ -137,10 +133,7 @@ class RobomimicDataset(TrajectoryDataset):
                 terminated=flags("terminated", done),
                 truncated=flags("truncated", np.zeros(len(actions), dtype=np.bool_)),
                 success=flags("success", done),
-                instruction=str(attributes.get("instruction", "")),
-                seed=int(attributes["seed"]) if self._kept and "seed" in attributes else None,
-                episode=int(attributes["episode"]) if self._kept and "episode" in attributes else None,
                 states=states.astype(np.float64) if states.ndim == 2 and states.shape[1] else None,
                 origin=self.origin,
-                lossy=frozenset(filter(None, str(attributes.get("lossy", "")).split(","))),
+                **(hdf5.from_episode_note(note) if note else {}),
             )
