@@ -1,4 +1,4 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `bench`, `doctor`.
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `record`, `bench`, `doctor`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
@@ -25,6 +25,7 @@ from .errors import PocketWorldsError
 from .progress import StageProgress
 
 if TYPE_CHECKING:
+    from .agents.recording import Recording
     from .demo import Demo
     from .doctor import Check
     from .real2sim.report import ObjectReport, SceneReport
@@ -138,6 +139,57 @@ def demo(
             raise typer.Exit(1)
 
 
+@app.command()
+def record(
+    env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="PocketWorlds/Scan-v0, for example.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Data set folder to make.")],
+    expert: Annotated[bool, typer.Option("--expert/--random", help="A scripted expert, or random actions.")] = True,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Episodes to record.")] = 10,
+    format: Annotated[
+        Literal["lerobot", "minari", "robomimic"], typer.Option(help="LeRobotDataset v3, or Minari or robomimic HDF5.")
+    ] = "lerobot",
+    num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 8,
+    obs_mode: Annotated[str, typer.Option(help="state, rgb, depth, or several joined by +.")] = "state",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Keyword of the environment; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the episodes.")] = 0,
+    noise: Annotated[float, typer.Option(min=0, max=1, help="Standard deviation added to actions in [-1, 1].")] = 0.0,
+    only_successes: Annotated[bool, typer.Option("--only-successes", help="Leave failed episodes out.")] = False,
+    states: Annotated[bool, typer.Option(help="Record the simulator's full state at every step.")] = True,
+    lossless: Annotated[bool, typer.Option("--lossless", help="LeRobot: pictures as PNG, not as lossy video.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the data set if there is one.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Record episodes of an environment as a data set."""
+    with _Session(as_json, debug, "what was collected is kept: run the same command again to go on") as session:
+        from .agents.collect import Source
+        from .agents.recording import parse_settings
+        from .agents.recording import record as run
+
+        keywords = {"obs_mode": obs_mode, **parse_settings(settings or [])}
+        source = Source(
+            env_id, "expert" if expert else "random", keywords=keywords, seed=seed, noise=noise, states=states
+        )
+        with StageProgress() as progress:
+            result = run(
+                source,
+                out,
+                episodes=episodes,
+                format=format,
+                num_envs=num_envs,
+                only_successes=only_successes,
+                pictures="png" if lossless else "video",
+                replace=replace,
+                notify=session.watched(progress.notify),
+            )
+        if as_json:
+            session.answer(result.to_dict())
+        else:
+            _show_recording(session.console, result)
+
+
 @bench.command("real2sim")
 def bench_real2sim(
     count: Annotated[int, typer.Option(min=1, help="Simulated captures to make and rebuild.")] = 24,
@@ -220,6 +272,11 @@ def _show_objects(console: Console, objects: tuple[ObjectReport, ...]) -> None:
 def _show_demo(console: Console, result: Demo) -> None:
     for line in result.lines():
         _say(console, line)
+
+
+def _show_recording(console: Console, result: Recording) -> None:
+    told = f"{result.episodes} episodes, {result.steps} steps, {result.successes} ended in success"
+    _say(console, f"{told}\ndata set  {result.path} ({result.format})")
 
 
 def _show_checks(console: Console, checks: list[Check], healthy: bool) -> None:

@@ -56,6 +56,8 @@ _LIBRARIES: tuple[tuple[str, bool, str], ...] = (
     ("pillow-heif", True, "import pillow_heif; print(pillow_heif.__version__)"),
     ("pyliblzfse", True, "import liblzfse; assert liblzfse.decompress(liblzfse.compress(b'x' * 99)); print('works')"),
     ("gymnasium", True, "import gymnasium; print(gymnasium.__version__)"),
+    ("h5py", False, "import h5py; print(h5py.__version__)"),
+    ("pyarrow", False, "import pyarrow; print(pyarrow.__version__)"),
     ("stable-baselines3", False, "import stable_baselines3 as s; print(s.__version__)"),
 )
 _CODECS = """

@@ -19,3 +19,7 @@ class TaskError(PocketWorldsError, ValueError):
 
 class MissingDependencyError(PocketWorldsError, RuntimeError):
     """A library or a system package is missing; the message names the package to install."""
+
+
+class DatasetError(PocketWorldsError, ValueError):
+    """Recorded trajectories cannot be written, read or replayed; the message names the file and the reason."""

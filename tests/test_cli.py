@@ -54,10 +54,10 @@ def test_version_and_help() -> None:
     assert run("--version").output == f"pocketworlds {__version__}\n"
     shown = run("--help")
     assert shown.exit_code == 0
-    assert all(name in shown.output for name in ("scan", "view", "demo", "bench", "doctor"))
+    assert all(name in shown.output for name in ("scan", "view", "demo", "record", "bench", "doctor"))
 
 
-@pytest.mark.parametrize("command", [("scan",), ("view",), ("demo",), ("bench", "real2sim"), ("doctor",)])
+@pytest.mark.parametrize("command", [("scan",), ("view",), ("demo",), ("record",), ("bench", "real2sim"), ("doctor",)])
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     assert run(*command, "--help").exit_code == 0
 
@@ -188,6 +188,73 @@ def test_view_without_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         result = run("view", tmp_path, "--mode", "native")
         assert result.exit_code == 2
         assert "no screen" in sentence(result)
+
+
+# Recording ----------------------------------------------------------------------------------------------------------
+
+RECORD = ("record", "PocketWorlds/Scan-v0", "--episodes", "2", "--set", "max_episode_steps=12", "--set", "object=box")
+
+
+@pytest.mark.parametrize("format", ["lerobot", "minari", "robomimic"])
+def test_record(tmp_path: Path, format: str) -> None:
+    from pocketworlds.world_models.trajectories import open_trajectories
+
+    result = run(*RECORD, "--random", "--format", format, "--out", tmp_path / "set", "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer == {
+        "path": str(tmp_path / "set"),
+        "format": format,
+        "episodes": 2,
+        "steps": 24,
+        "successes": 0,
+        "tried": 2,
+    }
+    assert "collect: done" in result.stderr
+    data = open_trajectories(answer["path"])
+    assert (data.format, data.origin.policy) == (format, "random")
+    assert data.origin.keywords == {"obs_mode": "state", "max_episode_steps": 12, "object": "box"}
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["set"]
+
+
+def test_record_says_what_it_did(tmp_path: Path) -> None:
+    result = run(*RECORD, "--out", tmp_path / "set")
+    assert result.stdout == f"2 episodes, 24 steps, 0 ended in success\ndata set  {tmp_path / 'set'} (lerobot)\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--set", "task=fly"), "task='fly' is not known"),
+        (("--set", "tusk"), "not of the form key=value"),
+        (("--set", "tusk=1"), "'tusk' is not a keyword"),
+        (("--obs-mode", "smell"), "'smell' is not known"),
+        (("--set", "control_mode=joint_delta"), "need control_mode='ee_delta'"),
+        (("--set", "scene=/nowhere/at/all"), "is not a scene folder"),
+        (("--out", "/proc/nowhere/set"), "cannot write"),
+    ],
+)
+def test_recording_that_cannot_be(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    result = run(*RECORD, "--out", tmp_path / "set", *options)
+    assert result.exit_code == 2, result.output
+    assert told in sentence(result)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
+
+
+@pytest.mark.parametrize("option", [("--format", "zarr"), ("--episodes", "0"), ("--noise", "2"), ("--num-envs", "0")])
+def test_recording_option_that_makes_no_sense(tmp_path: Path, option: tuple[str, str]) -> None:
+    result = run("record", "PocketWorlds/Scan-v0", "--out", tmp_path / "set", *option)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_existing_data_set_is_kept(tmp_path: Path) -> None:
+    run(*RECORD, "--out", tmp_path / "set")
+    again = (*RECORD, "--out", tmp_path / "set", "--seed", "1")
+    result = run(*again)
+    assert result.exit_code == 2
+    assert "exists already" in sentence(result)
+    assert run(*again, "--replace").exit_code == 0
 
 
 # Other ends ---------------------------------------------------------------------------------------------------------
