@@ -322,7 +322,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         values: Info = {
             "is_success": evaluation.success & ~failed,
             **{f"reward/{name}": term for name, term in evaluation.terms.items()},
-            "instruction": self._instructions,
+            "instruction": self._instructions.copy(),
             "episode_index": self._episodes.copy(),
             "physics_error": failed.copy(),
         }

@@ -50,7 +50,7 @@ class PlaceExpert(Expert):
         self._frame[coming], self._held[coming] = frame[coming], point[coming]
         carried = up | across | lower
         self._offset[carried] = (grip - position)[carried]
-        aim = task.floor(sensors, task.other)
+        aim = task.spot(sensors, target)
         aim[:, 2] += task.stands[target] + RELEASE
         put = aim + self._offset
         high = point + np.array([0, 0, APPROACH * 0.6])

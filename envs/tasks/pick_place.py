@@ -31,7 +31,7 @@ class PickPlace(PlaceTask):
 
     def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
         """See `PlaceTask`: anywhere in or on it."""
-        return np.array([self.receptacles[int(p)].radius for p in place])
+        return self._radius[place]
 
     def sentence(self, row: int) -> str:
         """See `Task`."""

@@ -50,7 +50,7 @@ class PlaceTask(GraspTask):
         super().__init__(world, num_envs, object=object, config=config)
         self._index = np.array([place.index for place in self.receptacles], dtype=np.int64)
         self._floor = np.array([place.floor for place in self.receptacles]).reshape(-1, 3)
-        self._depth = np.array([place.depth for place in self.receptacles])
+        self._radius = np.array([place.radius for place in self.receptacles])
         # Height of each object's frame above its lowest point, as it stands at the start.
         home = world.home_qpos[world.object_qpos[:, 2]]
         self.stands = home - np.array([world.outlines[name].low for name in world.objects])
@@ -101,9 +101,13 @@ class PlaceTask(GraspTask):
 
     def aim(self, sensors: Sensors) -> Array:
         """See `ObjectTask`: the target's frame when it stands in its place."""
-        point = self.floor(sensors, self.other).copy()
+        point = self.spot(sensors, self.target)
         point[:, 2] += self.stands[self.target]
         return point
+
+    def spot(self, sensors: Sensors, target: NDArray[np.int64]) -> Array:
+        """Where (n, 3) the lowest point of objects `target` (n,) is best put now [m]."""
+        return self.floor(sensors, self.other)
 
     def there(self, sensors: Sensors, target: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether (n,) objects `target` (n,) rest in or on `place` (n,), however they are turned, and are let go of."""

@@ -43,6 +43,7 @@ class TidyTable(PlaceTask):
     ) -> None:
         self._things: dict[str, tuple[int, ...]] = {}
         super().__init__(world, num_envs, object=object, config=config)
+        self._ring = 0.0 if self.settings["count"] == 1 else 0.5
         self.left = np.zeros((num_envs, len(world.objects)), dtype=np.bool_)
 
     def candidates(self) -> tuple[str, ...]:
@@ -108,6 +109,13 @@ class TidyTable(PlaceTask):
         }
         return terms, over
 
+    def spot(self, sensors: Sensors, target: NDArray[np.int64]) -> Array:
+        """See `PlaceTask`: things go side by side, each to its place on a circle about the middle."""
+        rank = np.take_along_axis(np.cumsum(self.left, axis=1), target[:, None], axis=1)[:, 0]
+        angle = 2 * np.pi * rank / np.maximum(self.left.sum(axis=1), 1)
+        away = self._ring * np.stack([np.cos(angle), np.sin(angle), np.zeros(len(angle))], axis=1)
+        return self.floor(sensors, self.other) + self._radius[self.other][:, None] * away
+
     def describe(self, sensors: Sensors) -> dict[str, Array]:
         """See `Task`: the next thing, and the share that is done."""
         todo = (self.left & ~self._inside(sensors)).sum(axis=1) / np.maximum(self.left.sum(axis=1), 1)
@@ -134,4 +142,4 @@ class TidyTable(PlaceTask):
 
     def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
         """See `PlaceTask`: anywhere in it."""
-        return np.array([self.receptacles[int(p)].radius for p in place])
+        return self._radius[place]
