@@ -86,7 +86,7 @@ def test_success_ends_are_not_truncations():
     env = make_sb3_env(ID, 2, task="push", object="box", max_episode_steps=3, terminate_on_success=True)
     env.reset()
     base = env.env.unwrapped
-    base.task.goal[0] = base.task.object_pos(base.sensors())[0]  # world 0 is there already
+    base.task.goal[0] = base.task.place(base.sensors())[0]  # world 0 is there already
     _, _, done, infos = env.step(np.zeros((2, 7), np.float32))
     assert done.tolist() == [True, False]
     assert infos[0]["is_success"]

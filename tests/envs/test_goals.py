@@ -48,7 +48,7 @@ def test_goals_are_the_objects_place_and_the_tasks_goal():
     observation, _ = env.reset(seed=0)
     base = env.unwrapped
     for _ in range(5):
-        for kind, world in (("achieved", base.task.object_pos(base.sensors())), ("desired", base.task.goal)):
+        for kind, world in (("achieved", base.task.place(base.sensors())), ("desired", base.task.goal)):
             local = (world - base.world.base_pos) @ base.world.base_mat
             np.testing.assert_allclose(observation[f"{kind}_goal"], local, atol=1e-6)
         observation, *_ = env.step(env.action_space.sample())
