@@ -42,16 +42,17 @@ def test_nothing_tunnels_when_dropped_from_one_metre(scene: str):
     batch, world = vector.simulator.batch, vector.world
     plate = world.surfaces[world.mount.support]
     batch.qpos[0, world.object_qpos[:, 2]] += 1.0
-    fallen = np.zeros(len(world.objects), bool)
-    for _ in range(50):
+    landed = np.zeros(len(world.objects), bool)
+    for _ in range(60):
         env.step(np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32))
         position = vector.sensors()["object_pos"][0]
-        over = plate.inside(position[:, :2]) > 0
-        # Over the table nothing's middle is ever below its top; what bounced off it stays on the floor.
-        assert (position[over, 2] > plate.high).all()
+        over = plate.inside(position[:, :2]) > 0.06  # further in than anything reaches from its middle to tip over
+        # A blow of 4.4 m/s goes in for a moment, never through the board of 20 or 40 mm.
+        assert (position[over, 2] > plate.low).all()
         assert (position[:, 2] > 0).all()
-        fallen |= over & (position[:, 2] < plate.high + 0.2)
-    assert fallen.mean() >= 0.5  # they did land on it
+        landed |= over & (position[:, 2] < plate.high + 0.2)
+    assert (position[over, 2] > plate.high).all()
+    assert landed.mean() >= 0.5
 
 
 def test_pressing_on_the_table_does_not_go_through():
