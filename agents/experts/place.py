@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from ...envs import rotations
-from ...envs.grasps import APPROACH, grasp_frame
+from ...envs.grasps import APPROACH, easy_frame, grasp_frame
 from ...envs.tasks.place import RELEASE, PlaceTask
 from ...errors import TaskError
 from .expert import Array, Expert
@@ -60,6 +60,9 @@ class PlaceExpert(Expert):
         goal = self._held.copy()
         goal[above] = self._detour(high)[above]
         goal[up, 2] = travel[up]
+        # Whatever way it was taken, it may be put down in any: turn the hand to where the arm has most room.
+        easy = easy_frame(self._env.world, put)
+        self._frame[across | lower] = easy[across | lower]
         goal[across] = np.concatenate([put[:, :2], travel[:, None]], axis=1)[across]
         goal[lower] = put[lower]
         goal[opening] = grip[opening]
@@ -78,7 +81,10 @@ class PlaceExpert(Expert):
         self._enter(closing & (gripped | (self._clock > 14)), self.UP)
         self._enter(up & ((np.abs(goal[:, 2] - grip[:, 2]) < 0.02) | (self._clock > 40)), self.ACROSS)
         flat = rotations.norm((goal - grip) * np.array([1.0, 1.0, 0.0]))
-        self._enter(across & (((flat < 0.003) & (np.abs(goal - grip)[:, 2] < 0.02)) | (self._clock > 60)), self.LOWER)
+        self._enter(
+            across & (((flat < 0.003) & (angle < 0.05) & (np.abs(goal - grip)[:, 2] < 0.02)) | (self._clock > 60)),
+            self.LOWER,
+        )
         self._enter(lower & (((distance < 0.003) & (self._clock > 3)) | (self._clock > 40)), self.OPEN)
         self._enter(opening & (self._clock > 6), self.BACK)
         self._enter(back & ((distance < 0.01) | (self._clock > 20)), self.REST)

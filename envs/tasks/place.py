@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
+from ..grasps import easy_frame
 from ..receptacles import Receptacle, find_receptacle
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
@@ -19,6 +20,8 @@ from .task import Draw, Start, touching
 
 RELEASE = 0.006
 """A thing is let go with its bottom so far [m] above the place it goes to."""
+TRAVEL = 0.10
+"""The hand comes to a place from so far [m] above it."""
 _STILL = 0.05  # [m/s]
 _IN_HAND = 0.06  # nearer [m] than this to the grip, what both pads touch may be the target
 _SINK, _RISE = 0.006, 0.012  # how far [m] below and above its place a thing's frame may come to rest
@@ -78,8 +81,33 @@ class PlaceTask(GraspTask):
         ]
         if not reachable:
             return "nothing within reach that it fits into or onto"
+        reason = super().unsuitable(name)
+        if reason is not None:
+            return reason
+        reachable = [k for k, ok in zip(reachable, self._carried(name, reachable), strict=True) if ok]
+        if not reachable:
+            return "the arm cannot hold it over anything that it fits into or onto"
         self.goes_to[name] = reachable
-        return super().unsuitable(name)
+        return None
+
+    def _carried(self, name: str, places: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether (m,) the hand that holds an object as it stands reaches each place, from above."""
+        assert self.planner is not None
+        world, grasp = self.world, self.grasps[name]
+        pose = world.home_qpos[world.object_qpos[world.index(name)]]
+        matrix = rotations.from_quaternion(pose[None, 3:])
+        height = float(pose[2] + rotations.rotate(matrix, grasp.position[None])[0, 2] - world.outlines[name].low)
+        at = np.array([self._scanned(self.receptacles[k]) for k in places]) + np.array([0, 0, height + RELEASE])
+        paths = np.stack([at + np.array([0, 0, TRAVEL]), at], axis=1)
+        return self.planner.reaches(paths, easy_frame(world, at), grasp.width)
+
+    def _scanned(self, place: Receptacle) -> Array:
+        """Middle (3,) of a place where the scene has it [m]."""
+        if place.index < 0:
+            return place.floor
+        pose = self.world.home_qpos[self.world.object_qpos[place.index]]
+        turned = rotations.rotate(rotations.from_quaternion(pose[None, 3:]), place.floor[None])
+        return np.asarray(pose[:3] + turned[0])
 
     def draw(self, rng: np.random.Generator, start: Start) -> Draw:
         """See `Task`: any suitable target and any place it fits."""
