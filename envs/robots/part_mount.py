@@ -4,55 +4,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
+from ..kinematics import InverseKinematics
 from ..shapes import Outline, body_points
 from .mount import Mount
 from .robot import Robot
 
 Array = NDArray[np.float64]
 
-PATH = (0.0, 0.35, 0.7)
-"""Shares of a part's range at which its handle must be in reach."""
+SHARE, ANGLE, POINTS = 0.8, 0.7, 4
+"""The hand must be able to follow a handle over this share of its range, of a door up to this angle [rad]; points of
+its path that are tried."""
 BELOW = 0.35
 """The base stands so far [m] below the handles, but not below the floor: there the arm reaches forward best."""
 ABOVE = 0.06
 """And so far [m] below what is pressed from above."""
-_DISTANCES = np.arange(0.45, 0.76, 0.05)
+_DISTANCES = np.arange(0.40, 0.81, 0.05)
 _ANGLES = np.radians([0, 15, -15, 30, -30, 45, -45, 60, -60])
 _AROUND = np.radians(np.arange(0, 360, 15.0))
+APPROACH = 0.08
+"""The hand comes to a handle from so far [m] in front of it."""
+_ROOM = 0.15  # to the joint limits [rad]
+_TRIED = 40  # places whose kinematics are tried
+_MISS = 0.002  # [m], and [rad] * 10
 _NEAREST = 0.28  # a handle that comes nearer [m] than this to the base's axis cannot be held any more
 
 
 def find_part_mounts(
-    model: mujoco.MjModel, parts: Sequence[str], obstacles: Mapping[str, Outline], robot: Robot, *, limit: int = 12
+    model: mujoco.MjModel, parts: Sequence[str], obstacles: Mapping[str, Outline], robot: Robot, *, limit: int = 4
 ) -> list[Mount]:
     """Places from which handles can be taken and moved, best first: a pure function of the scene.
 
-    A place is as good as the number of handles whose whole path stays in reach; among equals the one whose handles keep
-    best to the middle of the reach. The base stands clear of everything that stands there and of what the parts sweep.
+    A place is as good as the number of handles that the hand can take and follow there, by the arm's kinematics; among
+    equals the one whose handles keep best to the middle of the reach. The base stands clear of everything that stands
+    there and of what the parts sweep.
 
     Args:
         model: the compiled scene. parts: names. obstacles: outlines of objects and surfaces. robot: the arm.
         limit: how many places to return at most.
     """
     data = mujoco.MjData(model)
-    paths, swept, outward = {}, {}, {}
+    paths, frames, swept, outward = {}, {}, {}, {}
     for name in parts:
         joint = model.joint(f"{name}_joint")
-        path, cloud = [], []
-        for share in PATH:
+        end = SHARE * joint.range[1]
+        if model.jnt_type[joint.id] == mujoco.mjtJoint.mjJNT_HINGE:
+            end = min(end, ANGLE)
+        path, turned, cloud = [], [], []
+        for position in np.linspace(0, end, POINTS):
             mujoco.mj_resetData(model, data)
-            data.qpos[joint.qposadr[0]] = share * joint.range[1]
+            data.qpos[joint.qposadr[0]] = position
             mujoco.mj_kinematics(model, data)
             path.append(data.site(f"{name}_handle").xpos.copy())
+            turned.append(data.site(f"{name}_handle").xmat.reshape(3, 3).copy())
             cloud.append(body_points(model, data, model.body(name).id)[:, :2])
-            if share == 0:
-                outward[name] = -data.site(f"{name}_handle").xmat.reshape(3, 3)[:, 2]
-        paths[name], swept[name] = np.array(path), np.concatenate(cloud)
+        paths[name], frames[name], swept[name] = np.array(path), np.array(turned), np.concatenate(cloud)
+        outward[name] = -frames[name][0, :, 2]
     found: list[tuple[float, Mount]] = []
     for name in parts:
         flat = outward[name][2] > 0.7  # pressed from above, from any side
@@ -80,9 +93,34 @@ def find_part_mounts(
     found.sort(key=lambda item: -item[0])
     chosen: list[Mount] = []
     for _, mount in found:
-        if all(math.dist(mount.position, other.position) > 0.08 for other in chosen):
+        if len(chosen) < _TRIED and all(math.dist(mount.position, other.position) > 0.08 for other in chosen):
             chosen.append(mount)
-    return chosen[:limit]
+    judged: list[tuple[int, Mount]] = []
+    for mount in chosen:
+        kept = _followed(robot, mount, paths, frames)
+        if kept:
+            judged.append((len(kept), replace(mount, in_reach=kept)))
+        if len(kept) == len(parts) and len(judged) >= limit:
+            break
+    judged.sort(key=lambda item: -item[0])
+    return [mount for _, mount in judged[:limit]]
+
+
+def _followed(robot: Robot, mount: Mount, paths: Mapping[str, Array], frames: Mapping[str, Array]) -> tuple[str, ...]:
+    """Names of the handles in reach that a hand at this place can follow, holding them one way or the other."""
+    names = mount.in_reach
+    solver = InverseKinematics(robot, mount, 2 * len(names))
+    joints = np.tile(robot.home, (2 * len(names), 1))
+    good = np.ones(2 * len(names), dtype=np.bool_)
+    low, high = np.array(robot.joint_low) + _ROOM, np.array(robot.joint_high) - _ROOM
+    # It comes from outside, follows, and may as well come from outside to where the part stands open.
+    for k, away in [(0, APPROACH), *((k, 0.0) for k in range(POINTS)), (POINTS - 1, APPROACH)]:
+        turned = np.repeat([frames[name][k] for name in names], 2, axis=0)
+        at = np.repeat([paths[name][k] for name in names], 2, axis=0) - away * turned[:, :, 2]
+        turned[1::2] = rotations.half_turned(turned[1::2])
+        joints, distance, angle = solver.solve(joints, at, turned)
+        good &= (distance + angle / 10 < _MISS) & ((joints > low) & (joints < high)).all(axis=1)
+    return tuple(name for k, name in enumerate(names) if good[2 * k : 2 * k + 2].any())
 
 
 def _off(place: Array, height: float, path: Array, outward: Array, robot: Robot) -> float:

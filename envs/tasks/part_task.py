@@ -10,10 +10,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import TaskError
 from ...scenes import Scene
 from .. import rotations
 from ..grasps import GraspPlanner
 from ..rewards import tolerance
+from ..robots.part_mount import APPROACH
 from ..simulator import Array, Sensors
 from ..world import World
 from .task import Draw, Start, Task
@@ -53,9 +55,18 @@ class PartTask(Task):
 
     @classmethod
     def parts_of(cls, scene: Scene) -> tuple[str, ...]:
-        """See `Task`."""
+        """See `Task`.
+
+        Raises:
+            TaskError: the scene has none.
+        """
         parts = [part for item in scene.objects for part in item.parts]
-        return tuple(part.name for part in parts if part.kind in cls.kinds and part.handle is not None)
+        names = tuple(part.name for part in parts if part.kind in cls.kinds and part.handle is not None)
+        if not names:
+            raise TaskError(
+                f"task {cls.name!r}: scene {scene.name!r} has no {cls.noun} with a handle; choose another scene or task"
+            )
+        return names
 
     def candidates(self) -> tuple[str, ...]:
         """See `Task`: the parts of the right kinds that have a handle."""
@@ -82,7 +93,7 @@ class PartTask(Task):
         index = self.world.parts.index(name)
         path = np.linspace(*self.bounds(name), PATH_POINTS)
         position, frame = self.handle_at(np.full(PATH_POINTS, index), path)
-        before = position[:1] - 0.08 * frame[:1, :, 2]  # the hand comes from outside
+        before = position[:1] - APPROACH * frame[:1, :, 2]  # the hand comes from outside
         both = []
         for turned in (False, True):
             frames = rotations.half_turned(frame) if turned else frame
