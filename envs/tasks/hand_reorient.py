@@ -16,13 +16,15 @@ from ..world import World
 from .hand_task import HandTask
 from .task import Draw
 
-SIZES = (0.040, 0.052)
-"""Edges [m] of cubes that lie on the fingers' first links with room for the fingertips to turn them."""
+SIZES = (0.0445, 0.0455)
+"""Edges [m] of the cubes that suit: `REST` is for 45 mm, and 43 or 46 mm already cost the expert an eighth or more."""
 REST = (0.11317012, 0.0040419, -0.03133253)
 """Where a cube of 45 mm comes to rest in `HAND.cradle`: its centre in the palm's frame [m],"""
 REST_QUATERNION = (0.99999414, 0.00224534, 0.00032052, 0.00256311)
 """and its orientation in the world, the base's X along the world's. The cube's own quarter turns rest as well."""
-_EVEN = 1.1  # longest edge over shortest
+MAX_MASS = 0.075
+"""Heaviest cube [kg]: the expert turns 70 g nearly always, 100 g four times in five."""
+_EVEN = 1.05  # longest edge over shortest
 
 
 class HandReorient(HandTask):
@@ -40,9 +42,9 @@ class HandReorient(HandTask):
     name: ClassVar[str] = "hand_reorient"
     config: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
-            "turn": (0.6, 1.05),
+            "turn": (0.45, 1.05),
             "tolerance": 0.2,
-            "still": 0.3,
+            "still": 0.1,
             "scales": MappingProxyType({"hold": 0.1, "upright": 0.1, "turn": 0.5, "success": 0.3}),
         }
     )
@@ -55,11 +57,12 @@ class HandReorient(HandTask):
         self._turn = np.ones(num_envs)
 
     def unsuitable(self, name: str) -> str | None:
-        """See `Task`: the target must be a small cube."""
+        """See `Task`: the target must be a small, light cube."""
         size = np.asarray(self.world.scene.object(name).size)
         if size.min() < SIZES[0] or size.max() > SIZES[1] or size.max() > _EVEN * size.min():
-            return f"it is no cube of {1000 * SIZES[0]:.0f} to {1000 * SIZES[1]:.0f} mm"
-        return None
+            return f"it is no cube of {1000 * SIZES[0]:.1f} to {1000 * SIZES[1]:.1f} mm"
+        mass = float(self.world.model.body(name).mass[0])
+        return f"it weighs {mass:.3f} kg, more than {MAX_MASS} kg" if mass > MAX_MASS else None
 
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
         """See `Task`: here a rotation vector about the vertical [rad]."""
