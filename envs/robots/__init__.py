@@ -1,10 +1,11 @@
 """Robots: models with documented sites, and where to put them in a scene."""
 
 from ...errors import TaskError
+from .hand import HAND, Hand
 from .panda import PANDA
 from .robot import PREFIX, Robot
 
-__all__ = ["PANDA", "PREFIX", "Robot", "get_robot"]
+__all__ = ["HAND", "PANDA", "PREFIX", "Hand", "Robot", "get_robot"]
 
 _ROBOTS = {PANDA.name: PANDA}
 
