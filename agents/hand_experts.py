@@ -214,8 +214,8 @@ class HandReorientExpert(HandExpert):
 
     def _decide(self, sensors: dict[str, Array], joints: Array) -> Array:
         task = self._task
-        cube = self._in_palm(sensors, task.object_pos(sensors))
-        yaw = heading(sensors["palm_mat"].transpose(0, 2, 1) @ task.object_matrix(sensors))
+        cube = self._in_palm(sensors, task.place(sensors))
+        yaw = heading(sensors["palm_mat"].transpose(0, 2, 1) @ task.frame(sensors))
         left = task.left(sensors) * np.where(sensors["palm_mat"][:, 2, 2] > 0, 1.0, -1.0)
         half = task.object_size()[:, 0] / 2
         taking, turning, leaving, holding = (self.phase == p for p in range(4))

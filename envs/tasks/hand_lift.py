@@ -77,8 +77,8 @@ class HandLift(HandTask):
 
     def grasp_point(self, sensors: Sensors) -> tuple[Array, Array]:
         """Where (n, 3) to take each target now [m], and the direction (n, 3) across its narrow side."""
-        rotation = self.object_matrix(sensors)
-        point = self.object_pos(sensors) + rotations.rotate(rotation, self._point[self.target])
+        rotation = self.frame(sensors)
+        point = self.place(sensors) + rotations.rotate(rotation, self._point[self.target])
         return point, rotations.rotate(rotation, self._axis[self.target])
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
@@ -88,8 +88,8 @@ class HandLift(HandTask):
         pinch = tips[:, 0] / 2 + (tips[:, 1] + tips[:, 2] + tips[:, 3]) / 6
         distance = rotations.norm(self.grasp_point(sensors)[0] - pinch)
         grasped = self.pinched(sensors) & (distance < _NEAR)
-        raised = self.object_pos(sensors)[:, 2] - self.start[:, 2]
-        success = grasped & (raised >= height) & (self.object_speed(sensors) < float(self.settings["still"]))
+        raised = self.place(sensors)[:, 2] - self.start[:, 2]
+        success = grasped & (raised >= height) & (self.speed(sensors) < float(self.settings["still"]))
         terms = {
             "reach": tolerance(distance, bounds=(0.0, 0.03), margin=0.25),
             "grasp": grasped.astype(np.float64),
@@ -97,6 +97,7 @@ class HandLift(HandTask):
         }
         return terms, success
 
-    def sentence(self, name: str) -> str:
+    def sentence(self, row: int) -> str:
         """See `Task`."""
+        name = self.names[self.target[row]]
         return f"lift the {name} with your fingers and hold it {100 * float(self.settings['height']):.0f} cm up"

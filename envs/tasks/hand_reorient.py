@@ -73,11 +73,11 @@ class HandReorient(HandTask):
         """See `Task`."""
         super().begin(ids, draws, sensors)
         self._turn[ids] = self.goal[ids, 2]
-        self.goal_yaw[ids] = heading(self.object_matrix(sensors))[ids] + self.goal[ids, 2]
+        self.goal_yaw[ids] = heading(self.frame(sensors))[ids] + self.goal[ids, 2]
 
     def left(self, sensors: Sensors) -> Array:
         """Angle (n,) still to turn about the vertical [rad], in [-pi, pi)."""
-        return wrapped(self.goal_yaw - heading(self.object_matrix(sensors)))
+        return wrapped(self.goal_yaw - heading(self.frame(sensors)))
 
     def goal_part(self, sensors: Sensors) -> Array:
         """See `HandTask`: sine and cosine of the angle left."""
@@ -87,8 +87,8 @@ class HandReorient(HandTask):
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
         left = np.abs(self.left(sensors))
-        moved = rotations.norm(self.object_pos(sensors) - self.start)
-        up = self.object_matrix(sensors)[:, 2, 2]
+        moved = rotations.norm(self.place(sensors) - self.start)
+        up = self.frame(sensors)[:, 2, 2]
         held = (moved < 0.04) & (up > 0.9)
         success = held & self.pinched(sensors) & (left < float(self.settings["tolerance"]))
         success &= self.object_spin(sensors) < float(self.settings["still"])
@@ -103,15 +103,12 @@ class HandReorient(HandTask):
         """See `Task`."""
         return {**super().get_state(), "goal_yaw": self.goal_yaw, "turn": self._turn}
 
-    def sentence(self, name: str) -> str:
+    def sentence(self, row: int) -> str:
         """See `Task`."""
-        return f"turn the {name} in your hand about the vertical"
-
-    def instruction(self, row: int) -> str:
-        """See `Task`: with the drawn angle."""
         angle = np.degrees(self._turn[row])
         side = "left" if angle > 0 else "right"
-        return f"{self.sentence(self.world.objects[int(self.target[row])])} by {abs(angle):.0f} degrees to the {side}"
+        name = self.names[self.target[row]]
+        return f"turn the {name} in your hand about the vertical by {abs(angle):.0f} degrees to the {side}"
 
 
 def heading(matrix: Array) -> Array:

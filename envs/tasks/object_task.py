@@ -22,10 +22,17 @@ class ObjectTask(Task):
     def __init__(
         self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
-        self.planner: GraspPlanner | None = GraspPlanner(world)
+        self._planner: GraspPlanner | None = None
         self._sizes = np.array([world.scene.object(name).size for name in world.objects]).reshape(-1, 3)
         super().__init__(world, num_envs, object=object, config=config or {})
-        self.planner = None  # plans are made; a planner holds a model of its own
+        self._planner = None  # plans are made; a planner holds a model of its own
+
+    @property
+    def planner(self) -> GraspPlanner:
+        """Plans grasps and pushes while targets are chosen."""
+        if self._planner is None:
+            self._planner = GraspPlanner(self.world)
+        return self._planner
 
     @abstractmethod
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
@@ -94,7 +101,6 @@ class GraspTask(ObjectTask):
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be light and narrow enough and graspable from above within reach."""
         if name not in self.grasps:
-            assert self.planner is not None
             grasp, reason = self.planner.plan(name, lift=self.rise)
             if grasp is None:
                 return reason

@@ -92,7 +92,6 @@ class PlaceTask(GraspTask):
 
     def _carried(self, name: str, places: Sequence[int]) -> NDArray[np.bool_]:
         """Whether (m,) the hand that holds an object as it stands reaches each place, from above."""
-        assert self.planner is not None
         world, grasp = self.world, self.grasps[name]
         pose = world.home_qpos[world.object_qpos[world.index(name)]]
         matrix = rotations.from_quaternion(pose[None, 3:])

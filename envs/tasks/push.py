@@ -37,7 +37,6 @@ class Push(ObjectTask):
 
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be light and small enough, with a free way to push it within reach."""
-        assert self.planner is not None
         plan, reason = plan_push(self.world, self.planner, name)
         if plan is None:
             return reason

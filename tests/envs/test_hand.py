@@ -196,7 +196,7 @@ def test_rewards_are_in_range_and_a_batch_equals_singles(kind: str):
             assert all(((term >= 0) & (term <= 1)).all() for term in result.terms.values())
             assert ((result.dense >= 0) & (result.dense <= 1)).all()
         assert sum(bench.task.settings["scales"].values()) == pytest.approx(1)
-        parts = bench.task.parts(bench.sensors())
+        parts = bench.task.observe(bench.sensors())
         return np.concatenate([bench.batch.state, *parts.values()], axis=1)
 
     together = rollout([0, 1, 2])
