@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -57,6 +58,8 @@ def assemble(name: str, source: Source) -> tuple[Robot | None, list[Fault]]:
         spec = source()
         name_elements(spec)
         model = spec.compile()
+    except FileNotFoundError as error:
+        return None, [Fault("file", str(error), "give the path of an MJCF file")]
     except (ValueError, OSError) as error:
         return None, [Fault("file", " ".join(str(error).split()), "correct it until MuJoCo's own viewer opens it")]
     parts, faults = find_parts(model)
@@ -104,6 +107,15 @@ class FileSource:
         return spec
 
 
+def set_physics(option: Any) -> None:
+    """Sets what scenes set, and what a model is judged by."""
+    option.timestep = TIMESTEP
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+    option.impratio = 20  # see `envs.world.IMPRATIO`
+
+
 def anchor_assets(spec: mujoco.MjSpec, folder: Path) -> None:
     """Makes the paths of meshes, textures and height fields absolute."""
     for items, inside in ((spec.meshes, spec.meshdir), (spec.textures, spec.texturedir), (spec.hfields, spec.meshdir)):
@@ -149,11 +161,8 @@ class _Build:
         out = mujoco.MjSpec()
         out.modelname = "robot"
         out.compiler.degree = False
-        for each in (spec, out):
-            each.option.timestep = TIMESTEP
-            each.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-            each.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-            each.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
+        set_physics(spec.option)
+        set_physics(out.option)
         root = out.worldbody.add_body(name=ROOT)
         turn, place = np.zeros(4), -self.parts.base_mat.T @ self.parts.base_pos
         mujoco.mju_mat2Quat(turn, self.parts.base_mat.T.ravel())
@@ -174,8 +183,8 @@ class _Build:
     def _add_sensors(self, out: mujoco.MjSpec) -> None:
         assert self.gripper is not None
         for name, pad in zip(PADS, self.gripper.pads, strict=True):
-            geom = out.geom(pad.geom)
-            geom.condim = max(int(geom.condim), 4)  # a patch contact also resists turning about the closing direction
+            for geom in out.body(pad.body).geoms:
+                geom.condim = max(int(geom.condim), 4)  # a patch contact also resists turning about its normal
             if self.own_sensors:
                 continue
             site = out.body(pad.body).add_site(

@@ -30,7 +30,11 @@ _MISS = 0.002  # [m], and rad * 10
 
 @dataclass(frozen=True)
 class Pad:
-    """A pad's geom, and the box around it in its body's frame: position (3,), quaternion (4,), half sizes (3,) [m]."""
+    """A pad's geom, and the box around all that collides of its body, in that one's frame.
+
+    Attributes:
+        geom, body: names. pos (3,), quat (4,), half (3,): the box, its axes those of the geom [m].
+    """
 
     geom: str
     body: str
@@ -170,16 +174,19 @@ class _Probe:
         return float(hits.min()), self.geoms[int(hits[:, 0].argmin())]
 
     def pad(self, geom: int) -> Pad:
-        model = self.model
-        turned = np.zeros(9)
+        model, data = self.model, self.data
+        body, axes, turned = int(model.geom_bodyid[geom]), data.geom_xmat[geom].reshape(3, 3), np.zeros(9)
         mujoco.mju_quat2Mat(turned, model.geom_quat[geom])
-        center = model.geom_pos[geom] + turned.reshape(3, 3) @ model.geom_aabb[geom, :3]
+        whole = [g for g in range(model.ngeom) if model.geom_bodyid[g] == body and _meets_scene(model, g)]
+        local = (_points(model, data, whole) - data.geom_xpos[geom]) @ axes
+        low, high = local.min(axis=0), local.max(axis=0)
+        center = model.geom_pos[geom] + turned.reshape(3, 3) @ ((low + high) / 2)
         return Pad(
             geom=model.geom(geom).name,
-            body=model.body(int(model.geom_bodyid[geom])).name,
+            body=model.body(body).name,
             pos=tuple(float(v) for v in center),
             quat=tuple(float(v) for v in model.geom_quat[geom]),
-            half=tuple(float(v) for v in model.geom_aabb[geom, 3:]),
+            half=tuple(float(v) for v in (high - low) / 2),
         )
 
     def apart(self, pads: Sequence[Pad]) -> float:
