@@ -1,4 +1,4 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `record`, `bench`, `doctor`.
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `record`, `bench`, `check-robot`, `doctor`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
@@ -213,6 +213,26 @@ def bench_real2sim(
             session.answer(result.to_dict())
         else:
             session.console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("check-robot")
+def check_robot(
+    robot: Annotated[str, typer.Argument(help="Path of an MJCF file, or menagerie:<name>.")],
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a robot model lacks, and prove that the rest works."""
+    with _Session(as_json, debug, "nothing was changed") as session:
+        from .envs.robots.checker import check_robot as run
+
+        report = run(robot)
+        if as_json:
+            session.answer(report.to_dict())
+        else:
+            for line in report.lines():
+                _say(session.console, line)
+        if not report.ok:
+            raise typer.Exit(2)
 
 
 @app.command()

@@ -31,7 +31,7 @@ class Keywords(TypedDict, total=False):
     scene: str | Path | Scene
     task: str
     object: str | int | None
-    robot: str
+    robot: str | Path
     backend: str
     obs_mode: str
     control_mode: str
@@ -55,7 +55,7 @@ class Config:
         scene: a `Scene`, a scene folder, or the name of a built-in scene.
         task: "lift" or "push". object: its target, a name or an index among the free
             objects; None draws one each episode.
-        robot: "panda". backend: "physics".
+        robot: "panda", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). backend: "physics".
         obs_mode: "state", "rgb", "depth", "rgbd" or several joined by "+"; one alone gives a Box, several a Dict.
         control_mode: "ee_delta" or "joint_delta" (see `envs.control`).
         reward_mode: "dense" or "sparse", both in [0, 1].
@@ -73,7 +73,7 @@ class Config:
     scene: Scene
     task: str = "lift"
     object: str | int | None = None
-    robot: str = "panda"
+    robot: str | Path = "panda"
     backend: str = "physics"
     obs_mode: str = "state"
     control_mode: str = "ee_delta"

@@ -38,7 +38,7 @@ class Controller(Protocol):
         """Starts worlds `ids` from measured poses of m rows."""
 
     def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
-        """Servo targets (m, 8), arm then gripper, for actions (m, action_size) and measured poses of m rows."""
+        """Servo targets (m, joints + 1), arm then gripper, for actions (m, action_size) and m measured poses."""
 
     def get_state(self) -> dict[str, Array]:
         """The live arrays that carry over between steps, one row a world."""
@@ -60,18 +60,18 @@ def make_controller(mode: str, world: World, num_envs: int, num_threads: int) ->
 
 
 class JointDelta:
-    """`joint_delta`: seven joint motions and the gripper, each in [-1, 1].
+    """`joint_delta`: a motion of each arm joint and the gripper, each in [-1, 1].
 
     The target moves by `JOINT_STEP` times the action and stays within 0.2 rad of the measured position. The gripper's
     action is absolute: -1 closes, +1 opens.
     """
 
-    action_size = 8
     _LEAD = 0.2
 
     def __init__(self, world: World, num_envs: int) -> None:
         self._world = world
         self._joints = np.zeros((num_envs, len(world.robot.home)))
+        self.action_size = len(world.robot.home) + 1
 
     def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
         """See `Controller`."""
@@ -92,18 +92,18 @@ class JointDelta:
 
 
 class JointPosition:
-    """`joint_pos`: seven joint positions and the gripper, each in [-1, 1] between the joint's limits.
+    """`joint_pos`: a position of each arm joint and the gripper, each in [-1, 1] between the joint's limits.
 
     The target moves at the joints' speed limits at most: within 0.2 rad of the measured position. The gripper's action
     is absolute: -1 closes, +1 opens.
     """
 
-    action_size = 8
     _LEAD = 0.2
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._low, self._high = np.array(world.robot.joint_low), np.array(world.robot.joint_high)
+        self.action_size = len(world.robot.home) + 1
 
     def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
         """See `Controller`: nothing carries over."""
@@ -158,7 +158,7 @@ class EndEffectorDelta:
 
 
 def grip_target(world: World, action: Array) -> Array:
-    """Gripper control [m] of actions in [-1, 1]: -1 closes, +1 opens."""
+    """Gripper control, in its actuator's units, of actions in [-1, 1]: -1 closes, +1 opens."""
     closed, opened = world.robot.grip_control
     return np.asarray(closed + (opened - closed) * (action + 1) / 2)
 

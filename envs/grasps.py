@@ -167,7 +167,7 @@ class GraspPlanner:
             width = outer - inner
             if inner > 0.02 and outer < reach and _MIN_WIDTH <= width < 0.03:
                 point = center + direction * (inner + outer) / 2
-                score = self._score(point, com, width, 0.08, 0.1)
+                score = self._score(point, com, width, self._world.robot.max_opening, 0.1)
                 found.append(_Candidate(point, axis, width, score))
         return found
 
@@ -284,7 +284,7 @@ class GraspPlanner:
         world, data = self._world, self._data
         data.qpos[:] = world.home_qpos
         data.qpos[world.arm_qpos] = joints
-        data.qpos[world.finger_qpos] = opening / 2
+        data.qpos[world.finger_qpos] = world.robot.finger_positions(opening)
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_comPos(self._model, data)
 

@@ -34,6 +34,7 @@ class InverseKinematics:
         self._site = model.site("grip").id
         self._body = int(model.site_bodyid[self._site])
         self._columns = np.array([int(model.joint(name).dofadr[0]) for name in robot.arm_joints])
+        self._places = np.array([int(model.joint(name).qposadr[0]) for name in robot.arm_joints])
         self._low = np.array(robot.joint_low) + _LIMIT_MARGIN
         self._high = np.array(robot.joint_high) - _LIMIT_MARGIN
         self._step = np.array(robot.joint_velocity) * 0.05
@@ -41,15 +42,15 @@ class InverseKinematics:
         self._damping = _DAMPING**2 * np.eye(6)
 
     def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
-        """Grip positions (m, 3) and frames (m, 3, 3) in the world at joint positions (m, 7)."""
-        self._qpos[ids[:, None], self._columns] = joints
+        """Grip positions (m, 3) and frames (m, 3, 3) in the world at joint positions (m, joints)."""
+        self._qpos[ids[:, None], self._places] = joints
         self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
         return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
 
     def step(
         self, ids: Ids, joints: Array, position: Array, rotation: Array, *, posture: float = _POSTURE_GAIN
     ) -> Array:
-        """One step of joint positions (m, 7) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
+        """One step of joint positions (m, joints) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
         at, turned = self.pose(ids, joints)
         error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
         jacp, jacr = self._batch.jac(self._body, at, ids)
@@ -66,7 +67,7 @@ class InverseKinematics:
     def solve(
         self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
     ) -> tuple[Array, Array, Array]:
-        """Joint positions (m, 7) reaching grip poses, and the errors left: [m] (m,) and [rad] (m,); m <= num_envs."""
+        """Joint positions (m, joints) reaching grip poses, and the errors left, [m] and [rad] (m,); m <= num_envs."""
         ids = np.arange(len(joints))
         for count in range(iterations):
             joints = self.step(ids, joints, position, rotation, posture=0.02 if count < iterations // 2 else 0.0)
@@ -79,7 +80,7 @@ def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
     """The robot alone at its place, without contacts."""
     spec = robot.build()
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
-    base = spec.body("base")
+    base = spec.body(robot.root)
     base.pos = mount.position
     base.quat = yaw_quaternion(mount.yaw)
     return spec.compile()

@@ -38,7 +38,7 @@ class LeRobotVectorEnv(gym.vector.VectorWrapper[Any, Any, Any, Any, Any]):
     """A batch with LeRobot's observations, attributes and infos; see the module.
 
     Observations: `pixels`, uint8 (num_envs, height, width, 3), or a dict of such by camera; `agent_pos`, float32
-    (num_envs, 8), the seven joint angles [rad] and the distance between the pads [m].
+    (num_envs, joints + 1), the arm's joint angles [rad] and the distance between the pads [m].
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], *, cameras: str | Sequence[str] = CAMERAS) -> None:

@@ -159,10 +159,15 @@ class PhysicsSimulator:
         s["joint_pos"][rows] = qpos[:, world.arm_qpos]
         s["joint_vel"][rows] = qvel[:, world.arm_dof]
         fingers = qpos[:, world.finger_qpos]
-        s["gripper_width"][rows] = fingers[:, 0] + fingers[:, 1]
+        if world.robot.grip_table is None:
+            s["gripper_width"][rows] = fingers[:, 0] + fingers[:, 1]
         s["pad_force"][rows] = self._sensordata[rows[:, None], world.pad_sensors]
         s["grip_pos"][rows] = self._site_pos[rows, world.grip_site]
         s["grip_mat"][rows] = self._site_mat[rows, world.grip_site].reshape(-1, 3, 3)
+        if world.robot.grip_table is not None:
+            left, right = (self._site_pos[rows, site] for site in world.pad_sites)
+            apart = ((left - right) * s["grip_mat"][rows][:, :, 1]).sum(axis=1)
+            s["gripper_width"][rows] = np.maximum(apart - world.robot.grip_table.gap, 0.0)
         pose = qpos[:, world.object_qpos]
         s["object_pos"][rows] = pose[:, :, :3]
         s["object_quat"][rows] = pose[:, :, 3:]

@@ -3,11 +3,12 @@
 Tasks, rewards and observations read nothing but `sensors()`, so that they are the same on every backend. NumPy in and
 out; row i of every array is world i.
 
-Sensors (n worlds, K free objects, P parts with a handle: doors, drawers, buttons; all in the world frame, float64):
+Sensors (n worlds, J arm joints, K free objects, P parts with a handle: doors, drawers, buttons; all in the world frame,
+float64):
 
 ==================  =============  ==========================================================
-joint_pos           (n, 7)         arm joint positions [rad]
-joint_vel           (n, 7)         arm joint velocities [rad/s]
+joint_pos           (n, J)         arm joint positions [rad]
+joint_vel           (n, J)         arm joint velocities [rad/s]
 gripper_width       (n,)           distance between the pads [m]
 pad_force           (n, 2)         sum of normal forces on each pad [N]
 grip_pos            (n, 3)         point between the pads [m]
@@ -41,7 +42,7 @@ class Episodes:
     """Initial states of m worlds, already drawn: a backend only has to assume them.
 
     Attributes:
-        joint_pos: (m, 7) arm joint positions [rad].
+        joint_pos: (m, J) arm joint positions [rad].
         object_pos: (m, K, 3) [m]. object_quat: (m, K, 4).
         part_pos: (m, P) joint positions of the parts [rad] or [m].
     """

@@ -44,7 +44,7 @@ class World:
         object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities.
         parts: names of the doors, drawers and buttons that have a handle, in the scene's order.
         part_qpos, part_dof (P,): addresses of their joints. part_range (P, 2): limits. handle_sites (P,): site ids.
-        grip_site, pad_geoms, pad_sensors: ids and sensor addresses.
+        grip_site, pad_geoms, pad_sites, pad_sensors: ids and sensor addresses.
         cameras: names of all cameras; the robot's own is called `wrist`.
         outlines: outline of every object at its scanned pose. surfaces: of every surface that collides.
     """
@@ -71,6 +71,7 @@ class World:
     handle_sites: Ints
     grip_site: int
     pad_geoms: Ints
+    pad_sites: Ints
     pad_sensors: Ints
     cameras: tuple[str, ...]
     outlines: dict[str, Outline]
@@ -87,7 +88,7 @@ class World:
         Raises:
             TaskError: there is no such camera; the message lists those there are.
         """
-        if name == self.robot.camera:
+        if name == self.robot.camera and name in self.cameras:
             return PREFIX + name
         if name not in self.cameras:
             raise TaskError(f"camera={name!r} is not in the scene; choose one of {list(self.cameras)}")
@@ -127,7 +128,7 @@ def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> Wor
     if automatic:
         spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=FOVY)
     frame = spec.worldbody.add_frame()
-    frame.attach_body(robot.build().body("base"), PREFIX, "")
+    frame.attach_body(robot.build().body(robot.root), PREFIX, "")
     model = spec.compile()
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -161,7 +162,7 @@ def _place(
             f"what there is to do ({', '.join(work[:6])}{', ...' if len(work) > 6 else ''}) without touching "
             f"something; its reach is {robot.reach[0]:.2f} to {robot.reach[1]:.2f} m"
         )
-    base = model.body(PREFIX + "base").id
+    base = model.body(PREFIX + robot.root).id
     arm = [int(model.joint(PREFIX + name).qposadr[0]) for name in robot.arm_joints]
     bodies = {b for b in range(model.nbody) if model.body(b).name.startswith(PREFIX)}
     for mount in mounts:
@@ -173,7 +174,7 @@ def _place(
         mujoco.mj_kinematics(model, data)
         mujoco.mj_collision(model, data)
         pairs = model.geom_bodyid[data.contact.geom]
-        if not any(int(a) in bodies or int(b) in bodies for a, b in pairs):
+        if not any((int(a) in bodies) != (int(b) in bodies) for a, b in pairs):
             return mount
     raise TaskError(
         f"scene {scene.name!r}: wherever the {robot.name} could stand, its arm touches something at the start; "
@@ -220,7 +221,7 @@ def _index(
     arm, fingers = joints(robot.arm_joints, "qposadr"), joints(robot.finger_joints, "qposadr")
     home = model.qpos0.copy()
     home[arm] = robot.home
-    home[fingers] = robot.max_opening / 2
+    home[fingers] = robot.finger_positions(robot.max_opening)
     names = [model.camera(i).name for i in range(model.ncam)]
     parts = tuple(part.name for item in scene.objects for part in item.parts if part.handle is not None)
     moving = [model.joint(f"{name}_joint") for name in parts]
@@ -247,7 +248,8 @@ def _index(
         handle_sites=np.array([model.site(f"{name}_handle").id for name in parts], dtype=np.int64),
         grip_site=model.site(PREFIX + "grip").id,
         pad_geoms=np.array([model.geom(PREFIX + name).id for name in robot.pads]),
-        pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pads]),
+        pad_sites=np.array([model.site(PREFIX + name).id for name in robot.pad_sites]),
+        pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pad_sensors]),
         cameras=tuple(name.removeprefix(PREFIX) for name in names),
         outlines=outlines,
         surfaces=surfaces,

@@ -54,10 +54,12 @@ def test_version_and_help() -> None:
     assert run("--version").output == f"pocketworlds {__version__}\n"
     shown = run("--help")
     assert shown.exit_code == 0
-    assert all(name in shown.output for name in ("scan", "view", "demo", "record", "bench", "doctor"))
+    assert all(name in shown.output for name in ("scan", "view", "demo", "record", "bench", "check-robot", "doctor"))
 
 
-@pytest.mark.parametrize("command", [("scan",), ("view",), ("demo",), ("record",), ("bench", "real2sim"), ("doctor",)])
+@pytest.mark.parametrize(
+    "command", [("scan",), ("view",), ("demo",), ("record",), ("bench", "real2sim"), ("check-robot",), ("doctor",)]
+)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     assert run(*command, "--help").exit_code == 0
 

@@ -44,11 +44,11 @@ class Expert(ABC):
         world = self._env.world
         self._base = world.base_mat
         tops = [world.outlines[name].high for name in world.mount.in_reach if name in world.outlines]
-        home = world.base_pos[2] + 0.45
+        home = world.base_pos[2] + world.robot.ceiling
         self._safe = min(max(tops, default=world.base_pos[2]) + _SAFE, max(home, world.base_pos[2] + 0.2))
         self.phase = np.zeros(self._env.num_envs, dtype=np.int64)
         self._clock = np.zeros(self._env.num_envs, dtype=np.int64)
-        self._lowest = world.robot.grip_control
+        self._robot = world.robot
 
     def act(self) -> NDArray[np.float32]:
         """The next action: (7,) for a single environment, (num_envs, 7) for a batch, in [-1, 1]."""
@@ -92,5 +92,5 @@ class Expert(ABC):
 
     def _grip(self, opening: Array) -> Array:
         """Gripper actions (n,) for an opening [m]."""
-        closed, opened = self._lowest
-        return (opening / 2 - closed) / (opened - closed) * 2 - 1
+        closed, opened = self._robot.grip_control
+        return (self._robot.control_for(opening) - closed) / (opened - closed) * 2 - 1

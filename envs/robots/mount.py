@@ -19,9 +19,7 @@ GRID = 0.05  # spacing [m] of the places that are tried
 MANIPULABLE_WIDTH = 0.25
 """Objects wider than this [m] across their narrow side (furniture) count last when a place is chosen."""
 HEIGHTS = (-0.15, 0.45)
-"""Range of an object's top above the base [m] within which the arm works on it."""
-ARM_LENGTH = 0.45  # how far [m] the arm reaches forward at home, and
-ARM_HEIGHTS = (0.30, 0.95)  # at which heights [m] above the base it is there
+"""Range of an object's top above the base [m] within which an arm of the Panda's size works on it."""
 _ON_TOP_PENALTY = 0.5  # standing on the table costs as much as half an object
 
 
@@ -107,7 +105,8 @@ def _places(
     offset = centers[None] - points[:, None]
     distance = np.hypot(offset[..., 0], offset[..., 1])
     near, far = robot.reach
-    reached = (distance >= near) & (distance <= far) & (heights >= HEIGHTS[0]) & (heights <= HEIGHTS[1])
+    low, high = (robot.scale * height for height in HEIGHTS)
+    reached = (distance >= near) & (distance <= far) & (heights >= low) & (heights <= high)
     direction = offset / np.maximum(distance, 1e-9)[..., None]
     facing = (direction * reached[..., None]).sum(axis=1)
     yaw = np.arctan2(facing[:, 1], facing[:, 0])
@@ -178,12 +177,13 @@ def _grid(low: Array, high: Array) -> Array:
 
 def _blocks(point: Array, yaw: float, bottom: float, base: float, other: Outline, robot: Robot) -> bool:
     """Whether something would touch the base or its stand (from `bottom` up), or the arm at home."""
+    low, high = robot.home_heights
     near = other.distance(point[None])[0] < robot.base_radius
-    if near and other.high > bottom + 0.005 and other.low < base + ARM_HEIGHTS[1]:
+    if near and other.high > bottom + 0.005 and other.low < base + high:
         return True
-    if other.high < base + ARM_HEIGHTS[0] or other.low > base + ARM_HEIGHTS[1]:
+    if other.high < base + low or other.low > base + high:
         return False
-    run = np.linspace(0, ARM_LENGTH, 10)[:, None] * np.array([math.cos(yaw), math.sin(yaw)])
+    run = np.linspace(0, robot.home_reach, 10)[:, None] * np.array([math.cos(yaw), math.sin(yaw)])
     return bool((other.distance(point + run) < robot.base_radius).any())
 
 

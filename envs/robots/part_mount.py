@@ -18,6 +18,7 @@ from .robot import Robot
 
 Array = NDArray[np.float64]
 
+# Distances below are for an arm of the Panda's size; others multiply them by `Robot.scale`.
 SHARE, ANGLE, POINTS = 0.8, 0.7, 4
 """The hand must be able to follow a handle over this share of its range, of a door up to this angle [rad]; points of
 its path that are tried."""
@@ -71,8 +72,8 @@ def find_part_mounts(
         flat = outward[name][2] > 0.7  # pressed from above, from any side
         front = math.atan2(outward[name][1], outward[name][0])
         floor = _floor(obstacles)
-        height = max(float(paths[name][:, 2].min()) - (ABOVE if flat else BELOW), floor)
-        for distance in _DISTANCES:
+        height = max(float(paths[name][:, 2].min()) - robot.scale * (ABOVE if flat else BELOW), floor)
+        for distance in robot.scale * _DISTANCES:
             for angle in _AROUND if flat else _ANGLES:
                 place = paths[name][0, :2] + distance * np.array([math.cos(front + angle), math.sin(front + angle)])
                 if not _clear(place, floor, height, obstacles, swept, robot):
@@ -129,12 +130,13 @@ def _off(place: Array, height: float, path: Array, outward: Array, robot: Robot)
     level = path[:, 2] - height
     flat = outward[2] > 0.7
     # A handle is taken from the side, which reaches further than from above.
-    far, low, high = (robot.reach[1], 0.0, 0.4) if flat else (robot.reach[1] + 0.12, 0.1, 0.75)
-    if apart.min() < _NEAREST or apart.max() > far or level.min() < low or level.max() > high:
+    scale = robot.scale
+    far, low, high = (robot.reach[1], 0.0, 0.4) if flat else (robot.reach[1] + scale * 0.12, 0.1, 0.75)
+    if apart.min() < scale * _NEAREST or apart.max() > far or level.min() < scale * low or level.max() > scale * high:
         return math.inf
     if not flat and (place - path[0, :2]) @ outward[:2] < 0.2:
         return math.inf
-    return abs(float(apart.mean()) - 0.52) + 0.3 * abs(float(level.mean()) - (ABOVE if flat else BELOW))
+    return abs(float(apart.mean()) - scale * 0.52) + 0.3 * abs(float(level.mean()) - scale * (ABOVE if flat else BELOW))
 
 
 def _floor(obstacles: Mapping[str, Outline]) -> float:

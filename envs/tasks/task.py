@@ -23,7 +23,7 @@ class Start:
     """The initial state of one episode before the task has its say; a task may move things by writing to the arrays.
 
     Attributes:
-        joint_pos: (7,) [rad]. object_pos: (K, 3) [m]. object_quat: (K, 4). part_pos: (P,) [rad] or [m].
+        joint_pos: (J,) of the arm [rad]. object_pos: (K, 3) [m]. object_quat: (K, 4). part_pos: (P,) [rad] or [m].
     """
 
     joint_pos: Array
