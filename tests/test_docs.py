@@ -50,9 +50,21 @@ def test_commands_of_the_docs_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("script", ["lift.py", "random_batch.py"])
-def test_examples_run(script: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / script)]
+TRAINING = ("--num-envs", "4", "--total-steps", "384", "--eval-episodes", "2")
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("lift.py", ()),
+        ("random_batch.py", ()),
+        ("ppo_sb3.py", TRAINING),
+        ("her_sac.py", ("--num-envs", "2", "--total-steps", "320", "--eval-episodes", "2")),
+        ("ppo_single_file.py", TRAINING),
+    ],
+)
+def test_examples_run(script: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / script), *options]
     child = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert child.returncode == 0, child.stderr
     assert child.stdout
