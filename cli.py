@@ -1,4 +1,4 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `record`, `bench`, `check-robot`, `doctor`.
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `envs`, `record`, `bench`, `check-robot`, `doctor`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
@@ -140,6 +140,23 @@ def demo(
 
 
 @app.command()
+def envs(
+    env_ids: Annotated[list[str] | None, typer.Argument(metavar="[ENV_ID]...", help="By default all of them.")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the environment ids: task, scene, episode length, instruction, sizes of actions and observations."""
+    with _Session(as_json, debug, "nothing was changed") as session:
+        from .envs.catalogue import catalogue, catalogue_table
+
+        found = catalogue(env_ids or None)
+        if as_json:
+            session.answer({"environments": [description.to_dict() for description in found]})
+        else:
+            session.console.print(catalogue_table(found), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def record(
     env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="PocketWorlds/Scan-v0, for example.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Data set folder to make.")],
@@ -233,6 +250,35 @@ def check_robot(
                 _say(session.console, line)
         if not report.ok:
             raise typer.Exit(2)
+
+
+@bench.command("experts")
+def bench_experts(
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Of each environment and policy.")] = 200,
+    ids: Annotated[list[str] | None, typer.Option("--ids", metavar="ENV_ID", help="Only this id; repeatable.")] = None,
+    scenes: Annotated[bool, typer.Option("--scenes", help="Every expert in all built-in scenes too.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
+    num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 50,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Count how often scripted experts, and random actions, solve the tasks."""
+    with _Session(as_json, debug, "nothing is kept") as session:
+        from .benchmarks.experts import run_experts
+
+        with StageProgress() as progress:
+            result = run_experts(
+                episodes=episodes,
+                env_ids=ids,
+                scenes=scenes,
+                seed=seed,
+                num_envs=num_envs,
+                notify=session.watched(progress.notify),
+            )
+        if as_json:
+            session.answer(result.to_dict())
+        else:
+            session.console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import sys
 
 import gymnasium as gym
 import pocketworlds  # noqa: F401 - registers the environments
-from pocketworlds.agents.experts import LiftExpert
+from pocketworlds.agents.experts import make_expert
 from pocketworlds.agents.record import record_episode
 
 
@@ -17,7 +17,7 @@ def main(scene: str = "tabletop", film: str = "out/lift.mp4") -> None:
     """Plays and films one episode."""
     env = gym.make("PocketWorlds/Scan-v0", scene=scene, task="lift")
     try:
-        episode = record_episode(env, LiftExpert(env), film, seed=0)
+        episode = record_episode(env, make_expert(env), film, seed=0)
     finally:
         env.close()
     print(

@@ -54,12 +54,25 @@ def test_version_and_help() -> None:
     assert run("--version").output == f"pocketworlds {__version__}\n"
     shown = run("--help")
     assert shown.exit_code == 0
-    assert all(name in shown.output for name in ("scan", "view", "demo", "record", "bench", "check-robot", "doctor"))
+    assert all(
+        name in shown.output for name in ("scan", "view", "demo", "envs", "record", "bench", "check-robot", "doctor")
+    )
 
 
-@pytest.mark.parametrize(
-    "command", [("scan",), ("view",), ("demo",), ("record",), ("bench", "real2sim"), ("check-robot",), ("doctor",)]
-)
+COMMANDS = [
+    ("scan",),
+    ("view",),
+    ("demo",),
+    ("envs",),
+    ("record",),
+    ("bench", "real2sim"),
+    ("bench", "experts"),
+    ("check-robot",),
+    ("doctor",),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     assert run(*command, "--help").exit_code == 0
 
@@ -190,6 +203,43 @@ def test_view_without_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         result = run("view", tmp_path, "--mode", "native")
         assert result.exit_code == 2
         assert "no screen" in sentence(result)
+
+
+# Environments -------------------------------------------------------------------------------------------------------
+
+
+def test_envs_lists_every_id() -> None:
+    from pocketworlds import ENVIRONMENTS
+
+    lines = run("envs").stdout.splitlines()
+    assert lines[0].split() == ["id", "task", "scene", "steps", "action", "state", "for", "example"]
+    assert [line.split()[0] for line in lines[1:]] == list(ENVIRONMENTS)
+    (reach,) = [line for line in lines if line.startswith("PocketWorlds/Reach-v0")]
+    assert reach.split()[1:6] == ["reach", "tabletop", "60", "7", "32"]
+    assert "reach the point" in reach
+
+
+def test_envs_as_json() -> None:
+    (lift,) = json.loads(run("envs", "Lift-v0", "--json").stdout)["environments"]
+    assert lift["env_id"] == "PocketWorlds/Lift-v0"
+    assert sum(lift["observation"].values()) == lift["observation_size"] == 47
+    assert sum(lift["rewards"].values()) == pytest.approx(1.0)
+
+
+def test_unknown_environment() -> None:
+    for command in (("envs", "Lfit-v0"), ("bench", "experts", "--ids", "Lfit-v0")):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "did you mean 'PocketWorlds/Lift-v0'" in sentence(result)
+
+
+def test_bench_experts() -> None:
+    result = run("bench", "experts", "--ids", "Reach-v0", "--episodes", "3", "--json")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert [(score["policy"], score["solved"]) for score in answer["scores"]] == [("expert", 3), ("random", 0)]
+    assert "Reach-v0 expert: done" in result.stderr
+    assert "3/3" in run("bench", "experts", "--ids", "Reach-v0", "--episodes", "3").stdout
 
 
 # Recording ----------------------------------------------------------------------------------------------------------

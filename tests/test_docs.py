@@ -43,16 +43,28 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_commands_of_the_docs_exist() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for name in set(re.findall(r"pocketworlds (scan|view|demo|record|bench|check-robot|doctor)\b", text)):
+    for name in set(re.findall(r"pocketworlds (scan|view|demo|envs|record|bench|check-robot|doctor)\b", text)):
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`make (\w+)", text)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("script", ["lift.py", "random_batch.py"])
-def test_examples_run(script: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "examples" / script)]
+TRAINING = ("--num-envs", "4", "--total-steps", "384", "--eval-episodes", "2")
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("lift.py", ()),
+        ("random_batch.py", ()),
+        ("ppo_sb3.py", TRAINING),
+        ("her_sac.py", ("--num-envs", "2", "--total-steps", "320", "--eval-episodes", "2")),
+        ("ppo_single_file.py", TRAINING),
+    ],
+)
+def test_examples_run(script: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / script), *options]
     child = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert child.returncode == 0, child.stderr
     assert child.stdout

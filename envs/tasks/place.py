@@ -33,8 +33,9 @@ class PlaceTask(GraspTask):
     A receptacle is an object with a level place (see `envs.receptacles`); `fits` says which goes with which target.
     Each suitable target has a list of receptacles in `goes_to`; an episode draws one of them into `other`.
 
-    Reward terms: `reach` (grip near the grasp point, or the target there), `grasp`, `carry` (share of the way of the
-    target to its place, while held or there), `success`.
+    Reward terms: `reach` (grip near the grasp point, or the target there), `grasp` (both pads on something, the target
+    between them, or the target there), `carry` (share of the target's way to its place, while held or there),
+    `success`.
 
     Class attributes:
         limit: horizontal distance [m] from the middle of the place within which the target counts as there.

@@ -22,8 +22,10 @@ _TRIED = 64
 class Reach(Task):
     """Hold the grip within `radius` of a goal above the support, anywhere the arm can point down.
 
-    Settings: `radius` [m]; `low`, `high`: heights [m] of goals above everything in reach; `scales`. Reward terms:
-    `reach`, `near`, `success`.
+    Settings: `radius` [m]; `low`, `high`: heights [m] of goals above everything in reach; `scales`.
+
+    Reward terms: `reach` (grip near the goal, felt from half a metre), `near` (the same, felt from ten centimetres),
+    `success`.
     """
 
     name: ClassVar[str] = "reach"
@@ -79,7 +81,8 @@ class Reach(Task):
     def sentence(self, row: int) -> str:
         """See `Task`."""
         x, y, z = 100 * self.in_base(self.goal[row : row + 1])[0]
-        return f"reach the point {x:.0f} cm ahead, {y:.0f} cm to the left and {z:.0f} cm up"
+        side = "left" if y >= 0 else "right"
+        return f"reach the point {x:.0f} cm ahead, {abs(y):.0f} cm to the {side} and {z:.0f} cm up"
 
     def _reachable(self) -> Array:
         """Points (m, 3) above the support that the arm reaches pointing down, touching nothing: a fixed set."""

@@ -25,8 +25,10 @@ class TidyTable(PlaceTask):
     `object` chooses what they go into. `target` is always the first thing that is not there yet, so that state
     observations speak of what is to be done next, and `left` of them are still to be done.
 
-    Settings: `count`; `scales`. Reward terms: `reach`, `grasp`, `carry` (of the next thing), `tidy` (share of the
-    things in their place), `success`.
+    Settings: `count`; `scales`.
+
+    Reward terms: `reach` (grip near the next thing's grasp point), `grasp` (of the next thing), `carry` (share of its
+    way, while held), `tidy` (share of the things in their place), `success`.
     """
 
     name: ClassVar[str] = "tidy_table"
