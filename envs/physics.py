@@ -37,7 +37,7 @@ class PhysicsSimulator:
             control_mode: see `envs.control`.
             num_threads: threads to step on, 0 for all processors this process may use.
         """
-        threads = min(num_threads or _processors(), num_envs)
+        threads = min(num_threads or processors(), num_envs)
         self.world = world
         self.num_envs = num_envs
         self.control_period = SUBSTEPS * float(world.model.opt.timestep)
@@ -175,7 +175,7 @@ class PhysicsSimulator:
             s["handle_mat"][rows] = self._site_mat[sites].reshape(len(rows), -1, 3, 3)
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors this process may run on: more threads than these only get in each other's way."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
