@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a phone scan to an interactive MuJoCo scene, and from there to a robot in Gymnasium.",
 )
-bench = typer.Typer(no_args_is_help=True, help="Benchmarks against known truth.")
+bench = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction and speed.")
 app.add_typer(bench, name="bench")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
@@ -279,6 +279,38 @@ def bench_experts(
             session.answer(result.to_dict())
         else:
             session.console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
+
+
+@bench.command("throughput")
+def bench_throughput(
+    peers: Annotated[bool, typer.Option("--peers", help="Compare with other libraries' environments too.")] = False,
+    peer_python: Annotated[
+        list[str] | None,
+        typer.Option("--peer-python", help="Interpreter that has a peer library; may be given several times."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results and the plot.")] = Path(
+        "out/bench-throughput"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes; no figures to quote.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Steps and pictures per second, beside bare physics and other libraries."""
+    with _Session(as_json, debug, "nothing was written") as session:
+        from .benchmarks.throughput import run_throughput
+
+        with StageProgress() as progress:
+            result = run_throughput(
+                out=out,
+                peers=peers or bool(peer_python),
+                peer_pythons=peer_python or (),
+                quick=quick,
+                notify=session.watched(progress.notify),
+            )
+        if as_json:
+            session.answer(result.to_dict())
+        else:
+            session.console.print(result.text(), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -6,11 +6,12 @@ import os
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch, SimulationError
+from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
 from .control import make_controller
 from .rendering import FrameRenderer
+from .resting import Sleep
 from .simulator import Array, Episodes, Ids, Sensors, SimulatorState
 from .world import World
 
@@ -18,6 +19,9 @@ SUBSTEPS = 25
 """Physics steps (2 ms each) in one control period: 20 Hz."""
 RAMP = 5
 """The servo targets move to their new place in so many equal steps within a control period, instead of jumping."""
+
+WAKEFUL = 2
+"""In so many of these first steps of a control period nothing falls asleep; see `envs.resting`."""
 
 _BAD = [
     int(w)
@@ -37,13 +41,14 @@ class PhysicsSimulator:
             control_mode: see `envs.control`.
             num_threads: threads to step on, 0 for all processors this process may use.
         """
-        threads = min(num_threads or _processors(), num_envs)
+        threads = min(num_threads or processors(), num_envs)
         self.world = world
         self.num_envs = num_envs
         self.control_period = SUBSTEPS * float(world.model.opt.timestep)
         self._controller = make_controller(control_mode, world, num_envs, threads)
         self.action_size = self._controller.action_size
-        self.batch = Batch(world.model, num_envs, nthread=threads)
+        self._sleep = Sleep(world.model, num_envs, threads)
+        self.batch = self._sleep.batch
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._sensordata = self.batch.bind("sensordata")
@@ -98,6 +103,7 @@ class PhysicsSimulator:
         failed = np.zeros(self.num_envs, dtype=np.bool_)
         start = self._ctrl[rows[:, None], self._columns]
         for piece in range(1, RAMP + 1):
+            self._sleep.allow(piece > WAKEFUL)
             self._ctrl[rows[:, None], self._columns] = start + (goal - start) * (piece / RAMP)
             try:
                 batch.step(ids, nstep=SUBSTEPS // RAMP, stage=_VEL if piece == RAMP else 0)
@@ -121,7 +127,7 @@ class PhysicsSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         return SimulatorState(
-            physics=self.batch.state[rows].copy(),
+            physics=np.concatenate([self.batch.state[rows], self._sleep.trees[rows]], axis=1),
             controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
@@ -129,7 +135,8 @@ class PhysicsSimulator:
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
-        self.batch.state[rows] = state.physics
+        size = self.batch.nstate
+        self._sleep.restore(rows, state.physics[:, :size], state.physics[:, size:].astype(np.int32))
         for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():
@@ -180,7 +187,7 @@ class PhysicsSimulator:
             s["handle_mat"][rows] = self._site_mat[sites].reshape(len(rows), -1, 3, 3)
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors this process may run on: more threads than these only get in each other's way."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

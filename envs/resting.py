@@ -1,0 +1,113 @@
+"""Objects at rest cost nothing: MuJoCo's sleeping islands, made a part of the state that can be saved and put back.
+
+MuJoCo may put trees that hardly move to sleep: their contacts and dynamics are skipped until something awake touches
+them (manual, "Sleeping islands"). Three of its properties would break what an environment promises, so here:
+
+* who sleeps is kept in `mjData` alone. `Sleep.restore` puts trees to sleep again by resetting a world to a model whose
+  default configuration is the wanted one, with these trees marked as initially asleep;
+* so are the counters of steps a tree has been slow. They start anew in every control period: during its first substeps
+  nobody can fall asleep, and what is slow for ten of the last ones does;
+* sleepers keep an old acceleration that warm starts use when they wake. So the solver starts from the unconstrained
+  acceleration instead, which is not slower: few of our contacts last.
+
+Only free objects sleep, never the robot, nor doors, drawers and buttons, nor what touches one of them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from .simulator import Ids
+
+Ints = NDArray[np.int32]
+
+TOLERANCE = 2e-4
+"""What moves slower than this [m/s] for ten substeps falls asleep."""
+_NEVER = -1.0  # no speed is lower
+_ASLEEP, _AWAKE = int(mujoco.mjtSleepPolicy.mjSLEEP_INIT), int(mujoco.mjtSleepPolicy.mjSLEEP_NEVER)
+
+
+class Sleep:
+    """The sleep of all worlds of a batch.
+
+    Attributes:
+        batch: persistent, as sleep needs it. trees: (num_envs, T) live, at least 0 where a tree sleeps.
+    """
+
+    def __init__(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
+        """Makes the batch, of copies of `model`."""
+        self._free = _free_trees(model)
+        self._start = np.array([_first_qpos(model, tree) for tree in self._free], dtype=np.int64)
+        trees = model.body_treeid[model.geom_bodyid]
+        self._jointed = (trees >= 0) & ~np.isin(trees, self._free)
+        self._awake, self._drowsy = (self._model(model, tolerance) for tolerance in (_NEVER, TOLERANCE))
+        self.batch = Batch(self._drowsy, num_envs, nthread=num_threads, persistent=True)
+        self.trees: Ints = self.batch.bind("tree_asleep")
+        self._qpos = self.batch.bind("qpos")
+        self._drowsing = True
+
+    def allow(self, allowed: bool) -> None:
+        """Whether trees may fall asleep in the steps to come; those asleep stay so."""
+        if allowed != self._drowsing:
+            self.batch.set_models(self._drowsy if allowed else self._awake)
+            self._drowsing = allowed
+
+    def restore(self, ids: Ids, state: NDArray[np.float64], trees: Ints) -> None:
+        """Puts worlds `ids` (m,) into rows `state` (m, batch.nstate) with the trees asleep that `trees` (m, T) says."""
+        with_sleepers = np.flatnonzero((trees >= 0).any(axis=1))
+        waking = np.delete(np.arange(len(ids)), with_sleepers)
+        if len(waking):
+            self.batch.reset(ids[waking], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        models: list[mujoco.MjModel] = [self._awake] * self.batch.nsim
+        for row in with_sleepers:
+            world = int(ids[row])
+            models[world] = self._asleep(self._qpos_of(state)[row], trees[row] >= 0)
+            self.batch.set_models(models)
+            self.batch.reset([world], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+            models[world] = self._awake
+        self.batch.set_models(self._awake)
+        self._drowsing = False
+        self.batch.state[ids] = state
+
+    def _qpos_of(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        first = (self._qpos.ctypes.data - self.batch.state.ctypes.data) // state.itemsize
+        return state[:, first : first + self._qpos.shape[1]]
+
+    def _model(self, model: mujoco.MjModel, tolerance: float) -> mujoco.MjModel:
+        found = copy.copy(model)
+        found.opt.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
+        found.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)
+        found.opt.sleep_tolerance = tolerance
+        found.tree_sleep_policy[:] = _AWAKE
+        found.tree_sleep_policy[self._free] = int(mujoco.mjtSleepPolicy.mjSLEEP_ALLOWED)
+        return found
+
+    def _asleep(self, qpos: NDArray[np.float64], asleep: NDArray[np.bool_]) -> mujoco.MjModel:
+        """A model whose reset state has the free trees at `qpos` (nq,), those in `asleep` (T,) asleep."""
+        model = copy.copy(self._drowsy)
+        where = self._start[:, None] + np.arange(7)
+        model.qpos0[where] = qpos[where]
+        model.tree_sleep_policy[:] = np.where(asleep, _ASLEEP, _AWAKE)
+        # Robot and furniture are elsewhere in this state, where they must wake nobody.
+        model.geom_contype[self._jointed] = 0
+        model.geom_conaffinity[self._jointed] = 0
+        return model
+
+
+def _free_trees(model: mujoco.MjModel) -> NDArray[np.int64]:
+    joints = [model.body_jntadr[body] for body in model.tree_bodyadr]
+    free = [
+        tree
+        for tree, joint in enumerate(joints)
+        if model.tree_dofnum[tree] == 6 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE
+    ]
+    return np.array(free, dtype=np.int64)
+
+
+def _first_qpos(model: mujoco.MjModel, tree: int) -> int:
+    return int(model.jnt_qposadr[model.body_jntadr[model.tree_bodyadr[tree]]])
