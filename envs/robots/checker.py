@@ -27,6 +27,8 @@ SQUEEZE = 2.0
 """Each pad presses with at least so much [N] on what is half as wide as the opening; the experts wait for it."""
 REACHED = 0.8
 """Share of the poses in front that inverse kinematics must reach."""
+LOW = 0.12
+"""A hand that comes lower [m] above the base at home is noted: things on a table are as tall."""
 _BAD = [
     int(w)
     for w in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
@@ -294,6 +296,9 @@ def _notes(robot: Robot) -> list[str]:
             f"speed limits: {DEFAULT_VELOCITY} rad/s for every joint, as the model has no "
             '<custom><numeric name="joint_velocity" data="..."/></custom>'
         )
+    if robot.home_heights[0] < LOW:
+        low = 100 * robot.home_heights[0]
+        notes.append(f"at home the hand is {low:.0f} cm above the base: raise it, or it meets what stands on the table")
     if robot.grip_table is not None and robot.grip_table.openings[0] > 0.003:
         least = 1e3 * robot.grip_table.openings[0]
         notes.append(f"the gripper closes to {least:.0f} mm only: thinner things cannot be held")

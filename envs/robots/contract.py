@@ -189,6 +189,10 @@ def _check_joints(model: mujoco.MjModel, joints: Sequence[int], fingers: Sequenc
     if not fingers:
         told = "none beyond the hand that carries grip"
         faults.append(Fault("finger joints", told, "add two fingers that slide along grip's Y, or hinged ones"))
+    for j in fingers:
+        if int(model.jnt_type[j]) not in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+            told = f"{model.joint(j).name!r} neither turns about an axis nor slides along one"
+            faults.append(Fault("finger joints", told, "use hinges and slides"))
     for j in joints:
         if not model.jnt_limited[j]:
             name = model.joint(j).name

@@ -90,7 +90,8 @@ def measure_gripper(model: mujoco.MjModel, parts: Parts) -> tuple[Gripper | None
         joints.append(probe.fingers())
     faults = _check_motion(np.array(openings), parts.grip_actuator)
     if faults:
-        return None, faults
+        # Met at one end only: the rays ran along the pads, not from one to the other.
+        return None, [probe.why_no_pads()] if min(end.width for end in ends) < 0 else faults
     table = _table(np.array(openings), controls, np.array(joints), gap)
     return Gripper(pads, control, table, max(openings[0], 0.0), half_width, tip, thickness), []
 
