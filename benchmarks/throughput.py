@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ from ..envs.vector import WorldVectorEnv
 from ..registry import ENVIRONMENTS
 from ..scenes import Scene
 from .throughput_peers import PEERS, Peer, PeerError, find_python, modes
-from .throughput_result import Cost, Goal, PeerResult, Throughput, machine
+from .throughput_result import Cost, Goal, PeerResult, Throughput, count_contacts, machine
 
 Notify = Callable[[str, float], None]
 """Called with what is going on and its finished share in [0, 1]."""
@@ -256,10 +255,9 @@ def cubes(count: int) -> Scene:
 def cost(axis: str, value: int, stepper: Stepper, effort: Effort) -> Cost:
     """One row of a table."""
     ours, bare, ratio = against_bare(stepper, dataclasses.replace(effort, turns=3))
-    batch = physics(stepper).batch
-    data = batch.get_data(0)
-    mujoco.mj_forward(batch.model, data)
-    row = Cost(axis, value, ours, bare, ratio, worlds=stepper.worlds, contacts=int(data.ncon), nv=int(batch.model.nv))
+    model = stepper.env.world.model
+    contacts = count_contacts(stepper.env)
+    row = Cost(axis, value, ours, bare, ratio, worlds=stepper.worlds, contacts=contacts, nv=int(model.nv))
     stepper.close()
     return row
 

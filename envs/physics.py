@@ -20,9 +20,9 @@ SUBSTEPS = 25
 RAMP = 5
 """The servo targets move to their new place in so many equal steps within a control period, instead of jumping."""
 
-# The share of the way that servo targets have gone at each substep of all but the first and last of these steps. That is
-# when objects may fall asleep: not at the ends of a control period, see `envs.resting`. And as nothing changes from its
-# last step to the next one's first, MuJoCo goes on from what it computed for the sensors.
+# The share of the way that servo targets have gone at each substep of all but the first and last of these steps. Then
+# objects may fall asleep: not at the ends of a control period, see `envs.resting`. And as nothing changes from its last
+# step to the next one's first, MuJoCo goes on from what it computed for the sensors.
 _MIDDLE = np.repeat(np.arange(2, RAMP), SUBSTEPS // RAMP) / RAMP
 
 _BAD = [
