@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ from ..envs.vector import WorldVectorEnv
 from ..registry import ENVIRONMENTS
 from ..scenes import Scene
 from .throughput_peers import PEERS, Peer, PeerError, find_python, modes
-from .throughput_result import Cost, Goal, PeerResult, Throughput, machine
+from .throughput_result import Cost, Goal, PeerResult, Throughput, count_contacts, machine
 
 Notify = Callable[[str, float], None]
 """Called with what is going on and its finished share in [0, 1]."""
@@ -47,13 +46,14 @@ class Effort:
     """How much is measured: worlds of the comparisons, seconds and number of turns, and the axes of the tables."""
 
     worlds: int = 256
+    settle: int = 5
     seconds: float = 1.0
     turns: int = 9
     many_worlds: Sequence[int] = (1, 4, 16, 64, 256, 1024, 4096)
     many_objects: Sequence[int] = (1, 3, 10, 20, 30)
 
 
-QUICK = Effort(worlds=16, seconds=0.05, turns=3, many_worlds=(1, 16), many_objects=(1, 3))
+QUICK = Effort(worlds=16, settle=2, seconds=0.05, turns=3, many_worlds=(1, 16), many_objects=(1, 3))
 
 
 class Stepper:
@@ -92,12 +92,17 @@ class Stepper:
 
 
 class Bare:
-    """`Batch.step` and nothing else: the model, substeps and threads of an environment, from the states it is in."""
+    """`Batch.step` and nothing else: the model, substeps and threads of an environment, from the state it is in.
+
+    It goes its own way under the environment's controls, so that what is at rest sleeps in it too.
+    """
 
     def __init__(self, stepper: Stepper) -> None:
-        self._from = physics(stepper)
+        self._from, self._env = physics(stepper), stepper.env
         given: Batch = self._from.batch
         self.batch = Batch(given.model, given.nsim, nthread=given.nthread, persistent=given.persistent)
+        self._ctrl, self._theirs = self.batch.bind("ctrl"), given.bind("ctrl")
+        self.batch.state[:] = given.state
 
     def step(self) -> int:
         """The substeps of one control step; gives the number of worlds."""
@@ -105,8 +110,10 @@ class Bare:
         return int(self.batch.nsim)
 
     def follow(self) -> None:
-        """Goes to where the environment is now, controls included; not a part of what is timed."""
-        self.batch.state[:] = self._from.batch.state
+        """Takes the environment's controls, and its state where it began an episode; not a part of what is timed."""
+        began = self._env.elapsed == 0
+        self.batch.state[began] = self._from.batch.state[began]
+        self._ctrl[:] = self._theirs
 
 
 def physics(stepper: Stepper) -> PhysicsSimulator:
@@ -119,8 +126,10 @@ def physics(stepper: Stepper) -> PhysicsSimulator:
 def against_bare(stepper: Stepper, effort: Effort) -> tuple[float, float, float]:
     """Steps per second of the environment and of bare physics, and the median ratio: control step by control step."""
     bare = Bare(stepper)
-    bare.follow()
-    bare.step()
+    for _ in range(effort.settle):  # until what is at rest sleeps in both
+        stepper.step()
+        bare.follow()
+        bare.step()
     found = []
     for _ in range(effort.turns):
         ours, theirs, moved, steps = 0.0, 0.0, 0, 0
@@ -246,10 +255,9 @@ def cubes(count: int) -> Scene:
 def cost(axis: str, value: int, stepper: Stepper, effort: Effort) -> Cost:
     """One row of a table."""
     ours, bare, ratio = against_bare(stepper, dataclasses.replace(effort, turns=3))
-    batch = physics(stepper).batch
-    data = batch.get_data(0)
-    mujoco.mj_forward(batch.model, data)
-    row = Cost(axis, value, ours, bare, ratio, worlds=stepper.worlds, contacts=int(data.ncon), nv=int(batch.model.nv))
+    model = stepper.env.world.model
+    contacts = count_contacts(stepper.env)
+    row = Cost(axis, value, ours, bare, ratio, worlds=stepper.worlds, contacts=contacts, nv=int(model.nv))
     stepper.close()
     return row
 

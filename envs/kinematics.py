@@ -17,6 +17,7 @@ Ids = NDArray[np.int64]
 _DAMPING = 0.03
 _POSTURE_GAIN = 0.05
 _LIMIT_MARGIN = 0.01
+_MANY = 1024
 
 
 class InverseKinematics:
@@ -28,7 +29,8 @@ class InverseKinematics:
 
     def __init__(self, robot: Robot, mount: Mount, num_envs: int, num_threads: int = 1) -> None:
         model = _arm_model(robot, mount)
-        self._batch = Batch(model, num_envs, nthread=num_threads)
+        # Little work: waking threads for it pays for many arms only.
+        self._batch = Batch(model, num_envs, nthread=num_threads if num_envs >= _MANY else 1)
         self._qpos = self._batch.bind("qpos")
         self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
         self._site = model.site("grip").id
@@ -54,7 +56,7 @@ class InverseKinematics:
         at, turned = self.pose(ids, joints)
         error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
         jacp, jacr = self._batch.jac(self._body, at, ids)
-        jacobian = np.concatenate([jacp, jacr], axis=1)[:, :, self._columns]
+        jacobian = np.concatenate([jacp[:, :, self._columns], jacr[:, :, self._columns]], axis=1)
         transposed = np.ascontiguousarray(jacobian.transpose(0, 2, 1))
         pull = posture * (self._home - joints)
         normal = jacobian @ transposed + self._damping
@@ -77,9 +79,11 @@ class InverseKinematics:
 
 
 def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
-    """The robot alone at its place, without contacts."""
+    """The robot alone at its place, with nothing that kinematics do not need."""
     spec = robot.build()
-    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
+    for geom in spec.geoms:
+        spec.delete(geom)
     base = spec.body(robot.root)
     base.pos = mount.position
     base.quat = yaw_quaternion(mount.yaw)

@@ -5,8 +5,8 @@ them (manual, "Sleeping islands"). Three of its properties would break what an e
 
 * who sleeps is kept in `mjData` alone. `Sleep.restore` puts trees to sleep again by resetting a world to a model whose
   default configuration is the wanted one, with these trees marked as initially asleep;
-* so are the counters of steps a tree has been slow. They start anew in every control period: during its first substeps
-  nobody can fall asleep, and what is slow for ten of the last ones does;
+* so are the counters of steps a tree has been slow. They start anew in every control period: during its first and last
+  substeps nobody can fall asleep, and what is slow for ten of those between does;
 * sleepers keep an old acceleration that warm starts use when they wake. So the solver starts from the unconstrained
   acceleration instead, which is not slower: few of our contacts last.
 

@@ -75,11 +75,14 @@ def test_bare_physics_is_the_same_physics(monkeypatch: pytest.MonkeyPatch):
     stepper = Stepper("PocketWorlds/PickPlace-v0", 3, num_threads=1)
     bare = Bare(stepper)
     assert bare.batch.nthread == stepper.env.simulator.batch.nthread == 1
-    bare.follow()
     np.testing.assert_array_equal(bare.batch.state, stepper.env.simulator.batch.state)
     start = bare.batch.bind("time").copy()
     assert bare.step() == 3
     np.testing.assert_allclose(bare.batch.bind("time") - start, 0.05)
+    stepper.step()
+    bare.follow()
+    ctrl = stepper.env.simulator.batch.bind("ctrl")
+    np.testing.assert_array_equal(bare.batch.bind("ctrl"), ctrl)
     # The ratio follows from the times: with bare physics made twice as much work, it must rise.
     effort = Effort(worlds=3, seconds=0.1, turns=5)
     _, _, ratio = against_bare(stepper, effort)
