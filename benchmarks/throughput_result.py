@@ -163,13 +163,13 @@ class Throughput:
 def machine(env: WorldVectorEnv, seed: int) -> dict[str, Any]:
     """What is run, and on what."""
     simulator: Any = env.simulator
-    model = env.world.model
+    model, contacts = env.world.model, count_contacts(env)
     return {
         "task": f"PocketWorlds/PickPlace-v0, {env.config.control_mode}, state, {env.autoreset_mode.value} autoreset",
         "worlds": env.num_envs,
         "threads": int(simulator.batch.nthread),
         "substeps": f"{SUBSTEPS} of {1000 * model.opt.timestep:g} ms",
-        "model": f"nv {model.nv}, {model.ngeom} geoms, {len(env.world.objects)} free objects, {count_contacts(env)} contacts",
+        "model": f"nv {model.nv}, {model.ngeom} geoms, {len(env.world.objects)} free objects, {contacts} contacts",
         "pictures": "64 x 64, one camera, one OpenGL context",
         "seed": seed,
         "processor": _processor(),

@@ -136,7 +136,7 @@ class PhysicsSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         return SimulatorState(
-            physics=np.concatenate([self.batch.state[rows], self._sleep.trees[rows]], axis=1),
+            physics=self._sleep.save(rows),
             controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
@@ -144,8 +144,7 @@ class PhysicsSimulator:
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
-        size = self.batch.nstate
-        self._sleep.restore(rows, state.physics[:, :size], state.physics[:, size:].astype(np.int32))
+        self._sleep.restore(rows, state.physics)
         for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():

@@ -8,7 +8,7 @@ them (manual, "Sleeping islands"). Three of its properties would break what an e
 * so are the counters of steps a tree has been slow. They start anew in every control period: during its first and last
   substeps nobody can fall asleep, and what is slow for ten of those between does;
 * sleepers keep an old acceleration that warm starts use when they wake. So the solver starts from the unconstrained
-  acceleration instead, which is not slower: few of our contacts last.
+  acceleration instead, which is not slower (few of our contacts last), and what states hold of it is set to zero.
 
 Only free objects sleep, never the robot, nor doors, drawers and buttons, nor what touches one of them.
 """
@@ -36,7 +36,7 @@ class Sleep:
     """The sleep of all worlds of a batch.
 
     Attributes:
-        batch: persistent, as sleep needs it. trees: (num_envs, T) live, at least 0 where a tree sleeps.
+        batch: persistent, as sleep needs it.
     """
 
     def __init__(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
@@ -47,8 +47,7 @@ class Sleep:
         self._jointed = (trees >= 0) & ~np.isin(trees, self._free)
         self._awake, self._drowsy = (self._model(model, tolerance) for tolerance in (_NEVER, TOLERANCE))
         self.batch = Batch(self._drowsy, num_envs, nthread=num_threads, persistent=True)
-        self.trees: Ints = self.batch.bind("tree_asleep")
-        self._qpos = self.batch.bind("qpos")
+        self._trees: Ints = self.batch.bind("tree_asleep")  # at least 0 where a tree sleeps
         self._drowsing = True
 
     def allow(self, allowed: bool) -> None:
@@ -57,8 +56,15 @@ class Sleep:
             self.batch.set_models(self._drowsy if allowed else self._awake)
             self._drowsing = allowed
 
-    def restore(self, ids: Ids, state: NDArray[np.float64], trees: Ints) -> None:
-        """Puts worlds `ids` (m,) into rows `state` (m, batch.nstate) with the trees asleep that `trees` (m, T) says."""
+    def save(self, ids: Ids) -> NDArray[np.float64]:
+        """All that worlds `ids` (m,) need to go on bit for bit (m, batch.nstate + T): their state, and who sleeps."""
+        rows = np.concatenate([self.batch.state[ids], self._trees[ids]], axis=1)
+        rows[:, self._columns("qacc_warmstart")] = 0.0
+        return rows
+
+    def restore(self, ids: Ids, rows: NDArray[np.float64]) -> None:
+        """Puts worlds `ids` (m,) back into what `save` gave (m, batch.nstate + T)."""
+        state, trees = np.split(rows, [self.batch.nstate], axis=1)
         with_sleepers = np.flatnonzero((trees >= 0).any(axis=1))
         waking = np.delete(np.arange(len(ids)), with_sleepers)
         if len(waking):
@@ -66,7 +72,7 @@ class Sleep:
         models: list[mujoco.MjModel] = [self._awake] * self.batch.nsim
         for row in with_sleepers:
             world = int(ids[row])
-            models[world] = self._asleep(self._qpos_of(state)[row], trees[row] >= 0)
+            models[world] = self._asleep(state[row, self._columns("qpos")], trees[row] >= 0)
             self.batch.set_models(models)
             self.batch.reset([world], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
             models[world] = self._awake
@@ -74,9 +80,11 @@ class Sleep:
         self._drowsing = False
         self.batch.state[ids] = state
 
-    def _qpos_of(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
-        first = (self._qpos.ctypes.data - self.batch.state.ctypes.data) // state.itemsize
-        return state[:, first : first + self._qpos.shape[1]]
+    def _columns(self, name: str) -> slice:
+        """Where a field lies in the rows of `batch.state`."""
+        field, state = self.batch.bind(name), self.batch.state
+        first = (field.ctypes.data - state.ctypes.data) // state.itemsize
+        return slice(first, first + field.shape[1])
 
     def _model(self, model: mujoco.MjModel, tolerance: float) -> mujoco.MjModel:
         found = copy.copy(model)

@@ -81,7 +81,9 @@ class PushExpert(Expert):
         width = (np.abs((sides * across[:, None]).sum(axis=2)) * self._half[target]).sum(axis=1)
         steer = np.clip(np.where(long, self._STEER * turned, 0.0), -0.5 * width, 0.5 * width)
         aside = aside - steer[:, None] * across
-        ahead = np.clip(left * 0.5, 0.010, 0.018)[:, None] * way
+        # Fingers that press on the support would stick to it: lift them first.
+        free = grip[:, 2] > low - 0.003
+        ahead = np.where(free, np.clip(left * 0.5, 0.010, 0.018), 0.0)[:, None] * way
         goal[pushing, :2] = (grip[:, :2] + ahead - 0.6 * aside)[pushing]
         resting = self.phase == self.REST
         goal[resting] = self._rest[resting]
