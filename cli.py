@@ -256,7 +256,9 @@ def check_robot(
 def bench_experts(
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Of each environment and policy.")] = 200,
     ids: Annotated[list[str] | None, typer.Option("--ids", metavar="ENV_ID", help="Only this id; repeatable.")] = None,
-    scenes: Annotated[bool, typer.Option("--scenes", help="Every expert in all built-in scenes too.")] = False,
+    scenes: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Every expert in each other built-in scene too: N episodes.")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
     num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 50,
     as_json: AsJson = False,

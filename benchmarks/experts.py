@@ -1,11 +1,11 @@
 """How often the scripted experts solve their tasks, and how often a random policy does.
 
-    pocketworlds bench experts --episodes 200 --scenes
+    pocketworlds bench experts --episodes 200 --scenes 50
 
 Every environment id plays the same episodes (seeds s, s + 1, ...) with its expert and with uniformly random actions.
-Counted is success at the last step of an episode, and at any step. With `scenes` every task's expert also plays in all
-built-in scenes; where a scene has nothing that suits a task, the reason is kept. The figures depend on neither the
-number of worlds at once nor the number of threads.
+Counted is success at the last step of an episode, and at any step. With `scenes` every task's expert also plays so many
+episodes in each other built-in scene; where a scene has nothing that suits a task, the reason is kept. The figures
+depend on neither the number of worlds at once nor the number of threads.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class ExpertsResult:
     """All scores of a run; `unsuitable` holds (task, scene, reason)."""
 
     episodes: int
+    scenes: int
     seed: int
     seconds: float
     scores: tuple[Score, ...]
@@ -89,7 +90,7 @@ class ExpertsResult:
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable data."""
         return {
-            "command": "pocketworlds bench experts",
+            "command": f"pocketworlds bench experts --episodes {self.episodes} --scenes {self.scenes}",
             "episodes": self.episodes,
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
@@ -125,7 +126,7 @@ def run_experts(
     *,
     episodes: int = 200,
     env_ids: Sequence[str] | None = None,
-    scenes: bool = False,
+    scenes: int = 0,
     seed: int = 0,
     num_envs: int = 50,
     notify: Notify = lambda stage, share: None,
@@ -134,14 +135,17 @@ def run_experts(
 
     Args:
         episodes: of each policy. env_ids: by default all but `Scan-v0`, which has neither task nor scene of its own.
-        scenes: play every task's expert in all built-in scenes too. seed: of the first episode.
+        scenes: episodes of every task's expert in each other built-in scene; 0: none. seed: of the first episode.
         num_envs: worlds at once; changes nothing but the speed. notify: called with (stage, share done).
 
     Raises:
         TaskError: an argument makes no sense, or there is no such id.
     """
-    if episodes < 1 or num_envs < 1 or seed < 0:
-        raise TaskError(f"episodes and num_envs must be from 1, seed from 0; got {episodes}, {num_envs} and {seed}")
+    if episodes < 1 or num_envs < 1 or seed < 0 or scenes < 0:
+        raise TaskError(
+            "episodes and num_envs must be from 1, scenes and seed from 0; "
+            f"got {episodes}, {num_envs}, {scenes} and {seed}"
+        )
     chosen = known_ids(env_ids or [name for name in ENVIRONMENTS if "task" in ENVIRONMENTS[name].keywords])
     start = time.perf_counter()
     scores: list[Score] = []
@@ -161,7 +165,7 @@ def run_experts(
                     play(
                         env_id,
                         "expert",
-                        episodes,
+                        scenes,
                         scene=scene,
                         seed=seed,
                         num_envs=num_envs,
@@ -171,7 +175,7 @@ def run_experts(
             except TaskError as error:
                 unsuitable.append((ENVIRONMENTS[env_id].keywords.get("task", "lift"), scene, str(error)))
     seconds = time.perf_counter() - start
-    return ExpertsResult(episodes, seed, seconds, tuple(scores), tuple(elsewhere), tuple(unsuitable))
+    return ExpertsResult(episodes, scenes, seed, seconds, tuple(scores), tuple(elsewhere), tuple(unsuitable))
 
 
 def play(
@@ -197,6 +201,8 @@ def play(
         env = WorldVectorEnv(
             len(seeds), autoreset_mode=AutoresetMode.DISABLED, max_episode_steps=entry.steps, **keywords
         )
+        if first == 0:
+            notify(0.0)  # only now: where nothing suits the task, no stage begins
         try:
             parts.append(_episodes(env, policy, seeds))
             task, name = env.task.name, env.world.scene.name
@@ -290,7 +296,8 @@ def _scenes_table(result: ExpertsResult) -> Table:
     for task in dict.fromkeys(score.task for score in everywhere):
         cells = [found.get((task, scene)) for scene in scenes]
         rows.append([task, *("-" if cell is None else f"{cell.solved / cell.episodes:.2f}" for cell in cells)])
-    note = "Share of episodes that end in success; -: nothing in the scene suits the task."
+    count = min((score.episodes for score in everywhere), default=0)
+    note = f"Share of {count} or more episodes that end in success; -: nothing in the scene suits the task."
     return Table("Experts in the built-in scenes", ["task", *scenes], rows, note)
 
 

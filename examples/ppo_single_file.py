@@ -1,7 +1,7 @@
 """PPO in one file, to be read from top to bottom: PyTorch, a batch of worlds, and nothing else.
 
     python examples/ppo_single_file.py --env-id PocketWorlds/Reach-v0
-    python examples/ppo_single_file.py --env-id PocketWorlds/Push-v0 --total-steps 1000000 --out out/push
+    python examples/ppo_single_file.py --env-id PocketWorlds/Push-v0 --demonstrations 100 --log-std -1.5 --out out/push
 
 After Schulman et al., "Proximal Policy Optimization Algorithms" (2017), with the details of Huang et al., "The 37
 Implementation Details of Proximal Policy Optimization" (2022) that matter here. What is particular to this suite:
@@ -10,6 +10,8 @@ Implementation Details of Proximal Policy Optimization" (2022) that matter here.
   `final_obs`. Episodes are cut by time and never by success, so that the value of `final_obs` goes on where they end.
 - All episodes have the same length. Worlds that all start together would fill a batch with beginnings, and the next
   with ends; so they are started one after another.
+- At 20 actions a second, noise that changes with each of them leads nowhere. `--repeat 3` holds an action for three
+  steps, and what is tried gets three times as far. Or begin with `--demonstrations` of the scripted expert.
 
 Writes `curve.csv` (one line an iteration) and `policy.pt` to `--out`.
 """
@@ -29,6 +31,7 @@ import pocketworlds  # noqa: F401 - registers the environments
 import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
+from pocketworlds.agents.experts import make_expert
 from torch import Tensor, nn
 
 
@@ -37,19 +40,23 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--env-id", default="PocketWorlds/Reach-v0")
-    add("--total-steps", type=int, default=300_000, help="control steps of all worlds together")
+    add("--total-steps", type=int, default=150_000, help="control steps of all worlds together")
     add("--num-envs", type=int, default=64)
-    add("--rollout", type=int, default=32, help="steps of each world between two updates")
+    add("--rollout", type=int, default=32, help="actions of each world between two updates")
+    add("--repeat", type=int, default=1, help="control steps that an action is held; must divide an episode's length")
     add("--epochs", type=int, default=8, help="passes over each batch")
     add("--minibatch", type=int, default=512)
-    add("--learning-rate", type=float, default=1e-3, help="at the start; falls to a tenth")
+    add("--learning-rate", type=float, default=1e-3, help="of the policy, at the start; falls to a tenth")
+    add("--critic-learning-rate", type=float, default=1e-3, help="of the value, likewise")
     add("--gamma", type=float, default=0.97)
     add("--gae-lambda", type=float, default=0.95)
     add("--clip", type=float, default=0.2)
     add("--entropy", type=float, default=0.0, help="weight of the bonus")
     add("--log-std", type=float, default=-0.7, help="logarithm of the actions' standard deviation at the start")
     add("--hidden", type=int, default=128, help="width of the two hidden layers")
-    add("--max-kl", type=float, default=0.03, help="passes end early where the policy has moved further than this")
+    add("--max-kl", type=float, default=0.03, help="a policy that has moved further waits for the next batch")
+    add("--demonstrations", type=int, default=0, help="episodes of the scripted expert to imitate first")
+    add("--critic-first", type=int, default=5, help="iterations for the value alone, after demonstrations")
     add("--eval-episodes", type=int, default=100)
     add("--seed", type=int, default=0)
     add("--torch-threads", type=int, default=1, help="small networks are no faster on more")
@@ -111,31 +118,69 @@ class Agent(nn.Module):
         return found[:, 0]
 
 
-def staggered_start(env: Any, seed: int) -> NDArray[np.float32]:
+def hold(env: Any, action: NDArray[np.float32], repeat: int) -> tuple[Any, Any, Any, Any, Any]:
+    """Steps `repeat` times with an action; rewards are averaged. Episodes end with the last of the steps only."""
+    total = 0.0
+    for _ in range(repeat):
+        observation, reward, terminated, truncated, info = env.step(action)
+        total = total + reward
+    return observation, total / repeat, terminated, truncated, info
+
+
+def staggered_start(env: Any, repeat: int, seed: int) -> NDArray[np.float32]:
     """Resets the worlds one after another over the length of an episode; gives the observations (n, D) then.
 
     Until its turn a world acts at random: some thousand steps, paid once.
     """
     rng = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
-    turn = rng.permutation(env.num_envs) * env.unwrapped.max_episode_steps // env.num_envs
-    for step in range(env.unwrapped.max_episode_steps):
-        if (mask := turn == step).any():
+    actions = env.unwrapped.max_episode_steps // repeat
+    turn = rng.permutation(env.num_envs) * actions // env.num_envs
+    for t in range(actions):
+        if (mask := turn == t).any():
             env.reset(options={"reset_mask": mask})
-        action = rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
-        observation, *_ = env.step(action)
+        observation, *_ = hold(env, rng.uniform(-1, 1, env.action_space.shape).astype(np.float32), repeat)
     return np.asarray(observation)
 
 
+def imitate(agent: Agent, env_id: str, episodes: int, seed: int) -> int:
+    """Fits the policy's mean to what the expert does (Rajeswaran et al., DAPG, 2018); gives the steps this took.
+
+    The worlds act with noise, more in some than in others, and the expert says what it would do without: so the data
+    shows the way back too (Laskey et al., DART, 2017).
+    """
+    rng = np.random.default_rng(seed)
+    env: Any = gym.make_vec(env_id, num_envs=episodes, autoreset_mode=AutoresetMode.DISABLED)
+    observation, _ = env.reset(seed=seed + 500_000)
+    expert, seen, done = make_expert(env), [], []
+    noise = rng.uniform(0, 0.4, (episodes, 1))
+    for _ in range(env.unwrapped.max_episode_steps):
+        seen.append(torch.as_tensor(observation))
+        done.append(torch.as_tensor(expert.act()))
+        observation, *_ = env.step((done[-1].numpy() + noise * rng.normal(size=done[-1].shape)).astype(np.float32))
+    env.close()
+    observations, actions = torch.cat(seen), torch.cat(done)
+    agent.see(observations)
+    optimizer = torch.optim.Adam(agent.actor.parameters(), lr=1e-3)
+    for _ in range(40):
+        for rows in torch.split(torch.randperm(len(actions)), 256):
+            loss = (agent.actor(agent.normal(observations[rows])) - actions[rows]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    print(f"imitated {len(actions)} steps of the expert, mean square error {loss.item():.4f}")
+    return len(actions)
+
+
 @torch.no_grad()
-def evaluate(agent: Agent, env_id: str, episodes: int, seed: int) -> tuple[float, float]:
+def evaluate(agent: Agent, env_id: str, episodes: int, *, repeat: int, seed: int) -> tuple[float, float]:
     """Success of the policy's mean actions at the end of `episodes` episodes nobody trained on, and at any step."""
     env: Any = gym.make_vec(env_id, num_envs=episodes, autoreset_mode=AutoresetMode.DISABLED)
     observation, info = env.reset(seed=seed)
     ever, done = info["is_success"], np.zeros(episodes, dtype=np.bool_)
     while not done.all():  # all episodes have the same length
         mean = agent.actor(agent.normal(torch.as_tensor(observation)))
-        observation, _, terminated, truncated, info = env.step(mean.clamp(-1, 1).numpy())
+        observation, _, terminated, truncated, info = hold(env, mean.clamp(-1, 1).numpy(), repeat)
         ever, done = ever | info["is_success"], terminated | truncated
     env.close()
     return float(info["is_success"].mean()), float(ever.mean())
@@ -149,24 +194,34 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
 
     env: Any = gym.make_vec(args.env_id, num_envs=args.num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    if env.unwrapped.max_episode_steps % args.repeat:
+        raise SystemExit(
+            f"--repeat {args.repeat} must divide the {env.unwrapped.max_episode_steps} steps of an episode"
+        )
     n, steps = args.num_envs, args.rollout
     agent = Agent(env.single_observation_space.shape[0], env.single_action_space.shape[0], args.hidden, args.log_std)
-    optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
-    iterations = max(args.total_steps // (n * steps), 1)
+    rates = (args.learning_rate, args.critic_learning_rate)
+    parts = ([*agent.actor.parameters(), agent.log_std], [*agent.critic.parameters()])
+    optimizer = torch.optim.Adam([{"params": p, "lr": r} for p, r in zip(parts, rates, strict=True)], eps=1e-5)
+    iterations = max(args.total_steps // (n * steps * args.repeat), 1)
 
     start = time.perf_counter()
-    observation = torch.as_tensor(staggered_start(env, args.seed))
+    observation = torch.as_tensor(staggered_start(env, args.repeat, args.seed))
     taken = n * env.unwrapped.max_episode_steps
     agent.see(observation)
+    if args.demonstrations:
+        taken += imitate(agent, args.env_id, args.demonstrations, args.seed)
+        at_end, _ = evaluate(agent, args.env_id, args.eval_episodes, repeat=args.repeat, seed=2_000_000)
+        print(f"after imitation: solved at the end {at_end:.2f}", flush=True)
     observations = torch.zeros(steps, n, *env.single_observation_space.shape)
     actions = torch.zeros(steps, n, *env.single_action_space.shape)
     chances, rewards, values, ends = (torch.zeros(steps, n) for _ in range(4))
     successes: list[float] = []
-    lines: list[dict[str, float]] = []
 
     for iteration in range(iterations):
         share = iteration / iterations
-        optimizer.param_groups[0]["lr"] = args.learning_rate * (1 - 0.9 * share)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * (1 - 0.9 * share)
 
         # Play. What the policy was normalised with stays the same during a rollout.
         seen: list[Tensor] = []
@@ -177,7 +232,7 @@ def main() -> None:
                 observations[t], actions[t], values[t] = x, action, agent.value(x)
                 chances[t] = agent.log_chance(x, action)
                 seen.append(observation)
-                following, reward, terminated, truncated, info = env.step(action.clamp(-1, 1).numpy())
+                following, reward, terminated, truncated, info = hold(env, action.clamp(-1, 1).numpy(), args.repeat)
                 observation, rewards[t] = torch.as_tensor(following), torch.as_tensor(reward, dtype=torch.float32)
                 done = terminated | truncated
                 ends[t] = torch.as_tensor(done)
@@ -203,8 +258,10 @@ def main() -> None:
         flat = {"x": observations.flatten(0, 1), "a": actions.flatten(0, 1), "c": chances.flatten()}
         gain = advantages.flatten()
         passes = 0
+        # A value that knows nothing would undo what was imitated.
+        frozen = args.demonstrations > 0 and iteration < args.critic_first
         for _ in range(args.epochs):
-            passes += 1
+            passes += not frozen
             moved = []
             for rows in torch.split(torch.randperm(n * steps), args.minibatch):
                 log_ratio = agent.log_chance(flat["x"][rows], flat["a"][rows]) - flat["c"][rows]
@@ -213,40 +270,41 @@ def main() -> None:
                 limited = ratio.clamp(1 - args.clip, 1 + args.clip)
                 policy_loss = -torch.minimum(ratio * better, limited * better).mean()
                 value_loss = 0.5 * (agent.value(flat["x"][rows]) - targets[rows]).square().mean()
-                loss = policy_loss + 0.5 * value_loss - args.entropy * agent.entropy()
+                loss: Any = 0.5 * value_loss
+                if not frozen:
+                    loss = loss + policy_loss - args.entropy * agent.entropy()
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
                 optimizer.step()
                 moved.append(float((ratio - 1 - log_ratio).detach().mean()))
-            if np.mean(moved) > args.max_kl:
-                break
-        agent.see(torch.cat(seen))
+            frozen = frozen or float(np.mean(moved)) > args.max_kl
+        if not args.demonstrations:  # what was imitated, was so with this normalisation
+            agent.see(torch.cat(seen))
 
-        taken += n * steps
+        taken += n * steps * args.repeat
         lately = successes[-2 * n :]
-        lines.append(
-            {
-                "steps": taken,
-                "seconds": round(time.perf_counter() - start, 1),
-                "reward": round(float(np.mean(rewards[ends == 0].numpy())), 4),
-                "success": round(float(np.mean(lately)), 4) if lately else 0.0,
-                "passes": passes,
-                "std": round(float(agent.log_std.detach().exp().mean()), 4),
-            }
-        )
+        line = {
+            "steps": taken,
+            "seconds": round(time.perf_counter() - start, 1),
+            "reward": round(float(np.mean(rewards[ends == 0].numpy())), 4),
+            "success": round(float(np.mean(lately)), 4) if lately else 0.0,
+            "passes": passes,
+            "std": round(float(agent.log_std.detach().exp().mean()), 4),
+        }
+        with (args.out / "curve.csv").open("a" if iteration else "w", newline="") as file:
+            writer = csv.DictWriter(file, list(line), lineterminator="\n")
+            if iteration == 0:
+                writer.writeheader()
+            writer.writerow(line)
         if iteration % 10 == 9 or iteration == iterations - 1:
-            print(", ".join(f"{name} {value:g}" for name, value in lines[-1].items()), flush=True)
+            torch.save(agent.state_dict(), args.out / "policy.pt")
+            print(", ".join(f"{name} {value:g}" for name, value in line.items()), flush=True)
 
     seconds = time.perf_counter() - start
     env.close()
-    with (args.out / "curve.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    torch.save(agent.state_dict(), args.out / "policy.pt")
     print(f"{taken} steps in {seconds:.0f} s, {taken / seconds:.0f} a second")
-    at_end, ever = evaluate(agent, args.env_id, args.eval_episodes, seed=1_000_000)
+    at_end, ever = evaluate(agent, args.env_id, args.eval_episodes, repeat=args.repeat, seed=1_000_000)
     print(f"{args.env_id}: solved at the end {at_end:.2f}, at any step {ever:.2f} of {args.eval_episodes} episodes")
 
 

@@ -35,7 +35,7 @@ def test_the_batch_changes_nothing(policy):
 
 
 def test_scenes_that_do_not_suit_give_their_reason():
-    result = run_experts(episodes=1, env_ids=["OpenDoor-v0"], scenes=True, num_envs=1)
+    result = run_experts(episodes=1, env_ids=["OpenDoor-v0"], scenes=1, num_envs=1)
     told = {scene: reason for _, scene, reason in result.unsuitable}
     assert "no door" in told["tabletop"]
     assert {score.scene for score in result.elsewhere}.isdisjoint(told)
@@ -49,9 +49,9 @@ def test_what_falls_short_is_told():
         return Score(f"PocketWorlds/{task}-v0", task, "desk", policy, 100, solved, ever, 0, None, ())
 
     good = (score("lift", "expert", 95, 95), score("lift", "random", 0, 4), score("reach", "random", 0, 50))
-    assert ExpertsResult(100, 0, 1.0, good, (), ()).short() == []
+    assert ExpertsResult(100, 0, 0, 1.0, good, (), ()).short() == []
     bad = (score("lift", "expert", 94, 100), score("push", "random", 0, 5))
-    assert len(ExpertsResult(100, 0, 1.0, bad, (), ()).short()) == 2
+    assert len(ExpertsResult(100, 0, 0, 1.0, bad, (), ()).short()) == 2
 
 
 def test_bad_arguments_are_refused():
