@@ -20,7 +20,8 @@ PEERS: dict[str, tuple[str, str, float]] = {
     "fetch": ("gymnasium-robotics FetchPickAndPlace", "PocketWorlds/PickPlace-v0", 5.0),
     "robosuite": ("robosuite Lift", "PocketWorlds/Lift-v0", 50.0),
 }
-"""What each peer is called, the environment of ours it is compared with, and how many times faster ours is to be."""
+"""What each peer is called, the environment of ours it is compared with, and how many times faster ours is to be than
+the peer's own fastest mode; a user who starts one peer a processor and joins them himself is compared with beside."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Mode:
 
 
 def modes(peer: str, processors: int) -> list[Mode]:
-    """The ways worth trying; the fastest is the one compared with."""
+    """The ways worth trying; the fastest of one process, and the fastest of all, are compared with."""
     if peer == "fetch":
         return [
             Mode("sync", 1),

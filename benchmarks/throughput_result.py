@@ -42,7 +42,9 @@ class PeerResult:
     """Another library's environment beside ours: steps per second, median ratio of the turns, or why it is missing.
 
     Attributes:
-        mode: the peer's fastest way to run, of those in `tried` (steps per second). about: what its process said.
+        mode: the peer's fastest way to run in one process of its own, of those in `tried` (steps per second).
+        joined, joined_ratio: the same for its fastest way of all, workers of the benchmark's own included.
+        about: what its process said.
     """
 
     title: str
@@ -52,9 +54,16 @@ class PeerResult:
     theirs: float | None = None
     ratio: float | None = None
     mode: str = ""
+    joined: str = ""
+    joined_ratio: float | None = None
     tried: dict[str, float] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
+
+    @property
+    def note(self) -> str:
+        """What was compared with what."""
+        return f"{self.env_id} beside {self.mode}; {_short(self.joined_ratio)} times {self.joined}"
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,12 @@ class Throughput:
         ]
         if self.peers:
             lines = [
-                (p.title, _short(p.theirs), p.mode, _short(p.ours), p.env_id, _short(p.ratio))
+                (p.title, _short(p.theirs), p.mode, _short(p.ours), p.env_id, _short(p.ratio), _short(p.joined_ratio))
                 if p.ratio is not None
-                else (p.title, "-", f"missing: {p.missing}", "-", p.env_id, "-")
+                else (p.title, "-", f"missing: {p.missing}", "-", p.env_id, "-", "-")
                 for p in self.peers
             ]
-            titles = ("peer", "steps/s", "fastest way", "ours", "environment", "ratio")
+            titles = ("peer", "steps/s", "its fastest mode", "ours", "environment", "ratio", "to one a processor")
             found.append(Table("Peers", titles, lines, " ".join(self._notes())))
         for axis in dict.fromkeys(row.axis for row in self.costs):
             rows = [
