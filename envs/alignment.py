@@ -1,9 +1,9 @@
 """Different scenes in one batch: their models are padded to one layout.
 
 `Batch.set_models` lets every world have a model of its own if all give `mjData` the same sizes. So scenes with fewer
-objects get fillers, which are never drawn, never collide and do not fall: free bodies among the objects, sliding bodies for
-missing doors and drawers, empty bodies, geoms, sites, cameras, lights that are off, and meshes that stand for missing
-nodes of bounding-volume trees.
+objects get fillers, which are never drawn, never collide and do not fall: free bodies among the objects, sliding bodies
+for missing doors and drawers, empty bodies, geoms, sites, cameras, lights that are off, and meshes that stand for
+missing nodes of bounding-volume trees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HIDDEN = 5  # a group of geoms and sites that nobody draws
 _SMALL = 0.005  # [m]
 _FEWEST = 4  # faces of a mesh
 _OFFSET = 1e-6  # [m]
-_SIZES = ("nq", "nv", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntree", "nM", "nC", "nD", "nbvh", "ntendon", "neq")
+_SIZES = ("nq", "nv", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntree", "nM", "nC", "nD", "nbvh")
 
 
 def free_objects(scene: Scene) -> tuple[str, ...]:
@@ -66,13 +66,9 @@ def align(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
     _pad(specs, lambda spec: sum(joint.type != mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints), _add_slide)
     _pad(specs, lambda spec: len(spec.bodies), lambda spec, k: spec.worldbody.add_body(name=f"{FILLER}body_{k}"))
     _pad(specs, lambda spec: len(spec.geoms), _add_geom)
-    _pad(
-        specs,
-        lambda spec: len(spec.sites),
-        lambda spec, k: spec.worldbody.add_site(name=f"{FILLER}site_{k}", group=_HIDDEN),
-    )
+    _pad(specs, lambda spec: len(spec.sites), _add_site)
     _pad(specs, lambda spec: len(spec.cameras), lambda spec, k: spec.worldbody.add_camera(name=f"{FILLER}camera_{k}"))
-    _pad(specs, lambda spec: len(spec.lights), lambda spec, k: spec.worldbody.add_light(name=f"{FILLER}light_{k}", active=False))
+    _pad(specs, lambda spec: len(spec.lights), _add_light)
     nodes = [int(spec.compile().nbvh) for spec in specs]
     if len(set(nodes)) > 1:
         most = max(nodes) + 4 * _FEWEST  # every gap is then zero or large enough for one mesh, or two
@@ -120,6 +116,14 @@ def _add_slide(spec: mujoco.MjSpec, index: int) -> None:
         name=f"{FILLER}slide_{index}", mass=0.1, inertia=[1e-4] * 3, explicitinertial=True, gravcomp=1.0
     )
     body.add_joint(name=f"{FILLER}slide_{index}", type=mujoco.mjtJoint.mjJNT_SLIDE, damping=[1.0, 0, 0])
+
+
+def _add_site(spec: mujoco.MjSpec, index: int) -> None:
+    spec.worldbody.add_site(name=f"{FILLER}site_{index}", group=_HIDDEN)
+
+
+def _add_light(spec: mujoco.MjSpec, index: int) -> None:
+    spec.worldbody.add_light(name=f"{FILLER}light_{index}", active=False)
 
 
 def _add_geom(spec: mujoco.MjSpec, index: int) -> None:

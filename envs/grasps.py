@@ -299,15 +299,22 @@ def grasp_frame(grasp_axis: Array) -> Array:
     return np.stack([np.cross(y, z), y, z], axis=2)
 
 
-def easy_frame(world: World, points: Array) -> Array:
-    """Grip frames (n, 3, 3) pointing straight down at points (n, 3), the last joint turned as at home."""
+def home_grip(world: World) -> tuple[Array, Array]:
+    """Where (3,) the grip is at home, seen from the robot's base [m], and the closing direction (3,) there."""
     data = mujoco.MjData(world.model)
     data.qpos[:] = world.home_qpos
     mujoco.mj_kinematics(world.model, data)
-    home = data.site_xpos[world.grip_site] - world.base_pos
-    closing = data.site_xmat[world.grip_site].reshape(3, 3)[:, 1]
-    away = points - world.base_pos
-    turn = np.arctan2(away[:, 1], away[:, 0]) - np.arctan2(home[1], home[0])
+    grip = data.site_xpos[world.grip_site] - world.base_pos
+    return grip, data.site_xmat[world.grip_site].reshape(3, 3)[:, 1].copy()
+
+
+def easy_frame(home: Array, closing: Array, away: Array) -> Array:
+    """Grip frames (n, 3, 3) pointing straight down, the last joint turned as at home.
+
+    Args:
+        home, closing: (3,) or (n, 3) from `home_grip`. away: (n, 3) where to be, seen from the robot's base [m].
+    """
+    turn = np.arctan2(away[:, 1], away[:, 0]) - np.arctan2(home[..., 1], home[..., 0])
     c, s = np.cos(turn), np.sin(turn)
-    axis = np.stack([c * closing[0] - s * closing[1], s * closing[0] + c * closing[1], np.zeros(len(points))], axis=1)
-    return grasp_frame(axis)
+    x, y = closing[..., 0], closing[..., 1]
+    return grasp_frame(np.stack([c * x - s * y, s * x + c * y, np.zeros(len(away))], axis=1))

@@ -286,7 +286,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _instruct(self, ids: Ids) -> None:
         self._instructions = self._instructions.copy()  # those handed out before stay as they were
         for j in ids:
-            self._instructions[j] = self.task.sentence(int(j))
+            self._instructions[j] = self.task.sentence(self.task.drawn(int(j)))
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
         """SAME_STEP: puts what ended into `final_obs` and `final_info` and begins the next episodes."""

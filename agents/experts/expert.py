@@ -41,14 +41,9 @@ class Expert(ABC):
         self._env: WorldVectorEnv = inner.vector if isinstance(inner, WorldEnv) else inner
         if self._env.config.control_mode != "ee_delta":
             raise TaskError(f"the scripted experts need control_mode='ee_delta', not {self._env.config.control_mode!r}")
-        world = self._env.world
-        self._base = world.base_mat
-        tops = [world.outlines[name].high for name in world.mount.in_reach if name in world.outlines]
-        home = world.base_pos[2] + world.robot.ceiling
-        self._safe = min(max(tops, default=world.base_pos[2]) + _SAFE, max(home, world.base_pos[2] + 0.2))
         self.phase = np.zeros(self._env.num_envs, dtype=np.int64)
         self._clock = np.zeros(self._env.num_envs, dtype=np.int64)
-        self._robot = world.robot
+        self._robot = self._env.world.robot
 
     def act(self) -> NDArray[np.float32]:
         """The next action: (7,) for a single environment, (num_envs, 7) for a batch, in [-1, 1]."""
@@ -70,7 +65,7 @@ class Expert(ABC):
     def _towards(self, position: Array, frame: Array, *, speed: Array) -> tuple[Array, Array, Array]:
         """Actions (n, 6) to grip poses, at most `speed` (n,) of a full action; and the errors left [m], [rad] (n,)."""
         sensors = self._env.sensors()
-        inverse = np.ascontiguousarray(self._base.T)
+        inverse = self._env.task.look("base_inverse")
         apart = position - sensors["grip_pos"]
         turn = rotations.to_vector(frame @ sensors["grip_mat"].transpose(0, 2, 1))
         move = rotations.rotate(inverse, apart) * (_GAIN / POSITION_STEP)
@@ -81,12 +76,14 @@ class Expert(ABC):
 
     def _detour(self, position: Array) -> Array:
         """Way points (n, 3) on the way to `position`: up, across above everything, then down."""
-        grip = self._env.sensors()["grip_pos"]
+        grip, base = self._env.sensors()["grip_pos"], self._env.task.look("base_pos")[:, 2]
+        ceiling = base + max(self._robot.ceiling, 0.2)
+        safe = np.minimum(self._env.task.look("top") + _SAFE, ceiling)
         apart = position[:, :2] - grip[:, :2]
         far = np.sqrt(apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1]) > _NEAR
-        low = grip[:, 2] < self._safe - 0.02
+        low = grip[:, 2] < safe - 0.02
         way = position.copy()
-        way[far, 2] = np.maximum(self._safe, position[far, 2])
+        way[far, 2] = np.maximum(safe[far], position[far, 2])
         way[far & low, :2] = grip[far & low, :2]
         return way
 

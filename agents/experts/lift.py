@@ -44,7 +44,7 @@ class LiftExpert(Expert):
         goal[rising, 2] += float(task.settings["height"]) + 0.025
         speed = np.choose(self.phase, [1.0, 0.4, 0.3, 0.4])
         action, distance, angle = self._towards(goal, self._frame, speed=speed)
-        opening = task.grasp_opening[task.target]
+        opening = task.look("grasp_opening", task.target)
         shut = np.where(self.phase >= self.CLOSE, -1.0, self._grip(opening))
 
         left = rotations.norm(high - grip)

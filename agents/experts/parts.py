@@ -31,13 +31,13 @@ class PartExpert(Expert):
 
     def _ahead(self, position: Array) -> tuple[Array, Array]:
         """Where (n, 3) the handle will be, and the hand's frame there, at joint positions (n,)."""
-        place, frame = self._task.handle_at(self._task.part_index(), position)
-        flip = self._task.flip[self._task.part_index()]
+        place, frame = self._task.handle_at(position)
+        flip = self._task.look("flip", self._task.part_index())
         return place, np.where(flip[:, None, None], rotations.half_turned(frame), frame)
 
     def _lead(self) -> Array:
         """(n,) how far ahead of the part [rad] or [m] the hand is sent."""
-        slides = self._task.slides[self._task.part_index()]
+        slides = self._task.look("handle_slides", self._task.part_index())
         way = np.sign(self._task.goal[:, 0] - self._task.goal[:, 1])
         return way * np.where(slides, _LEAD["slide"], _LEAD["hinge"])
 

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from ...envs import rotations
-from ...envs.grasps import APPROACH, easy_frame, grasp_frame
+from ...envs.grasps import APPROACH, grasp_frame
 from ...envs.tasks.place import RELEASE, PlaceTask
 from ...errors import TaskError
 from .expert import Array, Expert
@@ -33,8 +33,6 @@ class PlaceExpert(Expert):
         self._target = np.zeros(count, dtype=np.int64)
         self._held, self._frame = np.zeros((count, 3)), np.zeros((count, 3, 3))
         self._offset = np.zeros((count, 3))
-        world = self._env.world
-        self._top = max(outline.high for name, outline in world.outlines.items() if name in world.mount.in_reach)
 
     def _decide(self) -> Array:
         sensors, task = self._env.sensors(), self._task
@@ -51,17 +49,17 @@ class PlaceExpert(Expert):
         carried = up | across | lower
         self._offset[carried] = (grip - position)[carried]
         aim = task.spot(sensors, target)
-        aim[:, 2] += task.stands[target] + RELEASE
+        aim[:, 2] += task.look("stands", target) + RELEASE
         put = aim + self._offset
         high = point + np.array([0, 0, APPROACH * 0.6])
         # Fingers that carry: the bottom of what they hold passes over everything.
-        travel = self._top + _CLEAR + task.stands[target] + self._offset[:, 2]
+        travel = task.look("top") + _CLEAR + task.look("stands", target) + self._offset[:, 2]
 
         goal = self._held.copy()
         goal[above] = self._detour(high)[above]
         goal[up, 2] = travel[up]
         # Whatever way it was taken, it may be put down in any: turn the hand to where the arm has most room.
-        easy = easy_frame(self._env.world, put)
+        easy = task.easy_frame(put)
         self._frame[across | lower] = easy[across | lower]
         goal[across] = np.concatenate([put[:, :2], travel[:, None]], axis=1)[across]
         goal[lower] = put[lower]
@@ -70,7 +68,7 @@ class PlaceExpert(Expert):
         goal[back | rest, 2] += _AWAY
         speed = np.choose(self.phase, [1.0, 0.4, 0.3, 0.6, 0.8, 0.35, 0.2, 0.6, 0.3])
         action, distance, angle = self._towards(goal, self._frame, speed=speed)
-        gap = task.grasp_opening[target]
+        gap = task.look("grasp_opening", target)
         shut = (self.phase >= self.CLOSE) & (self.phase <= self.LOWER)
 
         settled = (distance < 0.003) & (angle < 0.02)

@@ -31,18 +31,6 @@ class PushExpert(Expert):
         if not isinstance(self._env.task, Push):
             raise TaskError(f"PushExpert solves task='push', not {self._env.task.name!r}")
         self._task: Push = self._env.task
-        world, count = self._env.world, len(self._env.world.objects)
-        self._height, self._lean, self._opening, self._bottom = (np.zeros(count) for _ in range(4))
-        self._half, self._sides = np.zeros((count, 2)), np.zeros((count, 2, 3))
-        for index, name in enumerate(world.objects):
-            plan = self._task.plans.get(name)
-            if plan is None:
-                continue
-            self._height[index], self._lean[index] = plan.height, plan.lean
-            self._opening[index], self._bottom[index] = plan.opening, plan.bottom
-            self._half[index] = plan.outline.half
-            scanned = rotations.from_quaternion(world.home_qpos[world.object_qpos[index, 3:]])
-            self._sides[index] = np.c_[plan.outline.axes, [0, 0]] @ scanned
         self._way = np.tile([1.0, 0.0], (self._env.num_envs, 1))
         self._rest = np.zeros((self._env.num_envs, 3))
         self._heading = np.zeros(self._env.num_envs)
@@ -58,12 +46,13 @@ class PushExpert(Expert):
         turning = (self.phase <= self.DOWN) | (left > 0.03)
         self._way[turning] = way[turning]
         way = self._way
+        half, edges, lean = (task.look(f"push_{name}", target) for name in ("half", "sides", "lean"))
         matrix = rotations.from_quaternion(sensors["object_quat"][np.arange(len(target)), target])
-        sides = np.stack([rotations.rotate(matrix, self._sides[target, k]) for k in (0, 1)], axis=1)[:, :, :2]
-        reach = (np.abs((sides * way[:, None]).sum(axis=2)) * self._half[target]).sum(axis=1)
-        low = position[:, 2] - self._bottom[target] + self._height[target]
+        sides = np.stack([rotations.rotate(matrix, edges[:, k]) for k in (0, 1)], axis=1)[:, :, :2]
+        reach = (np.abs((sides * way[:, None]).sum(axis=2)) * half).sum(axis=1)
+        low = position[:, 2] - task.look("push_bottom", target) + task.look("push_height", target)
         behind = np.concatenate([position[:, :2] - way * (reach + STANDOFF)[:, None], low[:, None]], axis=1)
-        frame = push_frame(way, self._lean[target])
+        frame = push_frame(way, lean)
         above, down, pushing = (self.phase == p for p in (self.ABOVE, self.DOWN, self.PUSH))
 
         goal = behind.copy()
@@ -76,9 +65,9 @@ class PushExpert(Expert):
         heading = np.arctan2(sides[:, 0, 1], sides[:, 0, 0])
         self._heading[~pushing] = heading[~pushing]
         turned = (heading - self._heading[:] + np.pi) % (2 * np.pi) - np.pi
-        long = self._half[target, 0] > self._LONG * self._half[target, 1]
+        long = half[:, 0] > self._LONG * half[:, 1]
         across = np.stack([-way[:, 1], way[:, 0]], axis=1)
-        width = (np.abs((sides * across[:, None]).sum(axis=2)) * self._half[target]).sum(axis=1)
+        width = (np.abs((sides * across[:, None]).sum(axis=2)) * half).sum(axis=1)
         steer = np.clip(np.where(long, self._STEER * turned, 0.0), -0.5 * width, 0.5 * width)
         aside = aside - steer[:, None] * across
         # Fingers that press on the support would stick to it: lift them first.
@@ -99,4 +88,4 @@ class PushExpert(Expert):
         self._rest[there] = (grip - np.concatenate([way * self._BACK, np.zeros((len(way), 1))], axis=1))[there]
         self._enter(there, self.REST)
         self._enter(resting & (left > self._radius), self.ABOVE)
-        return np.concatenate([action, self._grip(self._opening[target])[:, None]], axis=1)
+        return np.concatenate([action, self._grip(task.look("push_opening", target))[:, None]], axis=1)

@@ -13,6 +13,6 @@ class ReachExpert(Expert):
 
     def _decide(self) -> Array:
         count = self._env.num_envs
-        frame = grasp_frame(np.tile(self._base[:, 1], (count, 1)))
+        frame = grasp_frame(self._env.task.look("base_mat")[:, :, 1])
         action, _, _ = self._towards(self._env.task.goal, frame, speed=np.full(count, 1.0))
         return np.concatenate([action, np.ones((count, 1))], axis=1)

@@ -39,6 +39,6 @@ class CloseDrawer(PartTask):
         start.part_pos[index] = most * rng.uniform(share, 1.0)
         return Draw(draw.target, np.array([0.0, start.part_pos[index], 0.0]))
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"close the {self.names[self.target[row]].replace('_', ' ')}"
+        return f"close the {self.names[draw.target].replace('_', ' ')}"

@@ -14,6 +14,7 @@ from ..rewards import tolerance
 from ..simulator import Array, Sensors
 from ..world import World
 from .hand_task import HandTask
+from .task import Draw
 
 WIDTHS = (0.03, 0.068)
 """Width [m] an object may have across its narrow side: what fits between the thumb and the stretched fingers."""
@@ -97,7 +98,7 @@ class HandLift(HandTask):
         }
         return terms, success
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        name = self.names[self.target[row]]
+        name = self.names[draw.target]
         return f"lift the {name} with your fingers and hold it {100 * float(self.settings['height']):.0f} cm up"

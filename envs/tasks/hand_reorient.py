@@ -103,11 +103,11 @@ class HandReorient(HandTask):
         """See `Task`."""
         return {**super().get_state(), "goal_yaw": self.goal_yaw, "turn": self._turn}
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        angle = np.degrees(self._turn[row])
+        angle = np.degrees(draw.goal[2])
         side = "left" if angle > 0 else "right"
-        name = self.names[self.target[row]]
+        name = self.names[draw.target]
         return f"turn the {name} in your hand about the vertical by {abs(angle):.0f} degrees to the {side}"
 
 

@@ -37,7 +37,7 @@ class HandTask(ObjectTask):
             "object_axes": self.axes_in_base(self.frame(sensors)),
             "object_vel": self.turned_to_base(velocity[:, :3]),
             "object_spin": velocity[:, 3:],
-            "object_size": self._sizes[self.target],
+            "object_size": self.look("size", self.target),
             "goal": self.goal_part(sensors),
         }
 
@@ -52,7 +52,7 @@ class HandTask(ObjectTask):
 
     def object_size(self) -> Array:
         """Edges (n, 3) of each world's target [m]."""
-        return np.asarray(self._sizes[self.target])
+        return np.asarray(self.look("size", self.target))
 
     def object_spin(self, sensors: Sensors) -> Array:
         """Angular speed (n,) of each world's target [rad/s]."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..receptacles import Receptacle
 from .place import PlaceTask
+from .task import Draw
 
 CLEARANCE = (0.001, 0.025)
 """Least and greatest room [m] between the thing and the hole, in diameter."""
@@ -36,6 +37,6 @@ class Insert(PlaceTask):
         room = 2 * place.radius - width
         return height > 1.5 * width and CLEARANCE[0] <= room <= CLEARANCE[1] and place.depth > DEEP * height
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"insert the {self.names[self.target[row]]} into the {self.receptacle(row)}".replace("_", " ")
+        return f"insert the {self.names[draw.target]} into the {self.receptacle(draw)}".replace("_", " ")

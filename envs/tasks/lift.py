@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
 from .object_task import GraspTask
+from .task import Draw
 
 
 class Lift(GraspTask):
@@ -54,7 +55,7 @@ class Lift(GraspTask):
         }
         return terms, success
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        name = self.names[self.target[row]]
+        name = self.names[draw.target]
         return f"lift the {name} and hold it {100 * float(self.settings['height']):.0f} cm above its place"

@@ -23,7 +23,6 @@ class ObjectTask(Task):
         self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
         self._planner: GraspPlanner | None = None
-        self._sizes = np.array([world.scene.object(name).size for name in world.objects]).reshape(-1, 3)
         super().__init__(world, num_envs, object=object, config=config or {})
         self._planner = None  # plans are made; a planner holds a model of its own
 
@@ -41,6 +40,11 @@ class ObjectTask(Task):
     def candidates(self) -> tuple[str, ...]:
         """See `Task`: the free objects."""
         return self.world.objects
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """See `Task`."""
+        sizes = [self.world.scene.object(name).size for name in self.world.objects]
+        return {**super().tables(), "size": np.array(sizes).reshape(-1, 3)}
 
     def draw(self, rng: np.random.Generator, start: Start) -> Draw:
         """See `Task`."""
@@ -70,7 +74,7 @@ class ObjectTask(Task):
             "object_pos": self.in_base(position),
             "object_axes": self.axes_in_base(self.frame(sensors)),
             "object_vel": self.turned_to_base(sensors["object_vel"][self._rows, self.target, :3]),
-            "object_size": self._sizes[self.target],
+            "object_size": self.look("size", self.target),
             "object_from_grip": self.turned_to_base(position - sensors["grip_pos"]),
             "goal_from_object": self.turned_to_base(self.aim(sensors) - position),
         }
@@ -80,7 +84,7 @@ class GraspTask(ObjectTask):
     """Base of tasks that take their target from above.
 
     Attributes:
-        grasps: how each suitable object is taken. grasp_opening: (K,) of the hand while approaching [m].
+        grasps: how each suitable object is taken.
     """
 
     def __init__(
@@ -88,10 +92,16 @@ class GraspTask(ObjectTask):
     ) -> None:
         self.grasps: dict[str, Grasp] = {}
         super().__init__(world, num_envs, object=object, config=config)
-        none = np.zeros(3)
-        self.grasp_position = np.array([self.grasps[n].position if n in self.grasps else none for n in world.objects])
-        self.grasp_axis = np.array([self.grasps[n].axis if n in self.grasps else none for n in world.objects])
-        self.grasp_opening = np.array([self.grasps[n].opening if n in self.grasps else 0.0 for n in world.objects])
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """See `Task`; of every object, `grasp_opening` is that of the hand while approaching [m]."""
+        found, none = [self.grasps.get(name) for name in self.world.objects], np.zeros(3)
+        return {
+            **super().tables(),
+            "grasp_position": np.array([none if grasp is None else grasp.position for grasp in found]),
+            "grasp_axis": np.array([none if grasp is None else grasp.axis for grasp in found]),
+            "grasp_opening": np.array([0.0 if grasp is None else grasp.opening for grasp in found]),
+        }
 
     @property
     def rise(self) -> float:
@@ -111,8 +121,9 @@ class GraspTask(ObjectTask):
         """Where (n, 3) to grasp each target (or objects (n,)) now [m], and the closing direction (n, 3)."""
         index = self.target if target is None else target
         rotation = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
-        point = sensors["object_pos"][self._rows, index] + rotations.rotate(rotation, self.grasp_position[index])
-        return point, rotations.rotate(rotation, self.grasp_axis[index])
+        position, axis = self.look("grasp_position", index), self.look("grasp_axis", index)
+        point = sensors["object_pos"][self._rows, index] + rotations.rotate(rotation, position)
+        return point, rotations.rotate(rotation, axis)
 
     def holding(self, sensors: Sensors) -> tuple[Array, NDArray[np.bool_]]:
         """Distance (n,) of the grip from the grasp point [m], and whether (n,) both pads hold the target there."""

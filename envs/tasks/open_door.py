@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .part_task import PartTask
+from .task import Draw
 
 
 class OpenDoor(PartTask):
@@ -29,6 +30,6 @@ class OpenDoor(PartTask):
         high = self.world.part_range[self.world.parts.index(name), 1]
         return 0.0, float(np.minimum(float(self.settings["angle"]), 0.9 * high))
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"open the {self.names[self.target[row]].replace('_', ' ')}"
+        return f"open the {self.names[draw.target].replace('_', ' ')}"

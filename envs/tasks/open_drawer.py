@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from .part_task import PartTask
+from .task import Draw
 
 
 class OpenDrawer(PartTask):
@@ -27,6 +28,6 @@ class OpenDrawer(PartTask):
         low, high = self.world.part_range[self.world.parts.index(name)]
         return 0.0, float(low + float(self.settings["share"]) * (high - low))
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"open the {self.names[self.target[row]].replace('_', ' ')}"
+        return f"open the {self.names[draw.target].replace('_', ' ')}"

@@ -45,13 +45,21 @@ class PartTask(Task):
         self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
     ) -> None:
         self._handles = _handle_frames(world)
-        self.slides = self._handles[-1]
         self._planner: GraspPlanner | None = GraspPlanner(world)
         self.flip = np.zeros(len(world.parts), dtype=np.bool_)
         super().__init__(world, num_envs, object=object, config=config or {})
         self._planner = None
         self._index = np.array([world.parts.index(name) for name in self.names], dtype=np.int64)
-        self._range = world.part_range[self._index]
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """See `Task`."""
+        return {
+            **super().tables(),
+            "part_index": self._index,
+            "part_range": self.world.part_range,
+            "flip": self.flip,
+            **{f"handle_{name}": values for name, values in self._handles.items()},
+        }
 
     @classmethod
     def parts_of(cls, scene: Scene) -> tuple[str, ...]:
@@ -92,7 +100,8 @@ class PartTask(Task):
         assert self._planner is not None
         index = self.world.parts.index(name)
         path = np.linspace(*self.bounds(name), PATH_POINTS)
-        position, frame = self.handle_at(np.full(PATH_POINTS, index), path)
+        rows = np.full(PATH_POINTS, index)
+        position, frame = _follow(path, **{word: values[rows] for word, values in self._handles.items()})
         before = position[:1] - APPROACH * frame[:1, :, 2]  # the hand comes from outside
         both = []
         for turned in (False, True):
@@ -107,32 +116,30 @@ class PartTask(Task):
 
     def place(self, sensors: Sensors) -> Array:
         """See `Task`: where the handle is."""
-        return sensors["handle_pos"][self._rows, self._index[self.target]]
+        return sensors["handle_pos"][self._rows, self.part_index()]
 
     def frame(self, sensors: Sensors) -> Array:
         """The frame (n, 3, 3) of a hand that takes each target's handle now."""
-        index = self._index[self.target]
+        index = self.part_index()
         frame = sensors["handle_mat"][self._rows, index]
-        return np.where(self.flip[index][:, None, None], rotations.half_turned(frame), frame)
+        return np.where(self.look("flip", index)[:, None, None], rotations.half_turned(frame), frame)
 
     def position(self, sensors: Sensors) -> Array:
         """Joint position (n,) of each target [rad] or [m]."""
-        return sensors["part_pos"][self._rows, self._index[self.target]]
+        return sensors["part_pos"][self._rows, self.part_index()]
 
     def limits(self) -> Array:
         """Joint limits (n, 2) of each target."""
-        return self._range[self.target]
+        return self.look("part_range", self.part_index())
 
     def part_index(self) -> NDArray[np.int64]:
         """Each target (n,) as an index among the world's parts."""
-        return self._index[self.target]
+        return self.look("part_index", self.target)
 
-    def handle_at(self, index: NDArray[np.int64], joint: Array) -> tuple[Array, Array]:
-        """Positions (m, 3) and frames (m, 3, 3) of the handles of parts `index` (m,) at joint positions (m,)."""
-        home, frame, axis, anchor, slides = (values[index] for values in self._handles)
-        turn = rotations.from_vector(np.where(slides[:, None], 0.0, axis * joint[:, None]))
-        moved = np.where(slides[:, None], home + axis * joint[:, None], anchor + rotations.rotate(turn, home - anchor))
-        return moved, turn @ frame
+    def handle_at(self, joint: Array) -> tuple[Array, Array]:
+        """Where (n, 3) each target's handle is and its frame (n, 3, 3) when the joint is at (n,) [rad] or [m]."""
+        index = self.part_index()
+        return _follow(joint, **{name: self.look(f"handle_{name}", index) for name in self._handles})
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
@@ -158,17 +165,28 @@ class PartTask(Task):
         }
 
 
-def _handle_frames(world: World) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
+def _handle_frames(world: World) -> dict[str, NDArray[Any]]:
     """Of every part at joint position 0: its handle's place and frame, its joint's axis and anchor, if it slides."""
     model, data = world.model, mujoco.MjData(world.model)
     data.qpos[:] = world.home_qpos
-    data.qpos[world.part_qpos] = 0.0
+    count = len(world.parts)
+    data.qpos[world.part_qpos[:count]] = 0.0
     mujoco.mj_kinematics(model, data)
     joints = np.array([model.joint(f"{name}_joint").id for name in world.parts], dtype=np.int64)
-    return (
-        data.site_xpos[world.handle_sites].copy(),
-        data.site_xmat[world.handle_sites].reshape(-1, 3, 3).copy(),
-        data.xaxis[joints].copy(),
-        data.xanchor[joints].copy(),
-        model.jnt_type[joints] == mujoco.mjtJoint.mjJNT_SLIDE,
-    )
+    sites = world.handle_sites[:count]
+    return {
+        "home": data.site_xpos[sites].copy(),
+        "frame": data.site_xmat[sites].reshape(-1, 3, 3).copy(),
+        "axis": data.xaxis[joints].copy(),
+        "anchor": data.xanchor[joints].copy(),
+        "slides": model.jnt_type[joints] == mujoco.mjtJoint.mjJNT_SLIDE,
+    }
+
+
+def _follow(
+    joint: Array, *, home: Array, frame: Array, axis: Array, anchor: Array, slides: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Places (m, 3) and frames (m, 3, 3) of handles at joint positions (m,); rows as in `_handle_frames`."""
+    turn = rotations.from_vector(np.where(slides[:, None], 0.0, axis * joint[:, None]))
+    moved = np.where(slides[:, None], home + axis * joint[:, None], anchor + rotations.rotate(turn, home - anchor))
+    return moved, turn @ frame

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..receptacles import Receptacle
 from ..simulator import Array
 from .place import PlaceTask
+from .task import Draw
 
 _MARGIN = 0.004  # room [m] between a thing and the rim of what it goes into
 
@@ -31,10 +32,10 @@ class PickPlace(PlaceTask):
 
     def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
         """See `PlaceTask`: anywhere in or on it."""
-        return self._radius[place]
+        return self.look("place_radius", place)
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        word = "into" if self.receptacles[int(self.other[row])].depth > 0 else "onto"
-        thing, place = self.names[self.target[row]], self.receptacle(row)
+        word = "into" if self.receptacles[draw.other].depth > 0 else "onto"
+        thing, place = self.names[draw.target], self.receptacle(draw)
         return f"put the {thing} {word} the {place}".replace("_", " ")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
-from ..grasps import easy_frame
+from ..grasps import easy_frame, home_grip
 from ..receptacles import Receptacle, find_receptacle
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
@@ -52,13 +52,26 @@ class PlaceTask(GraspTask):
         self.receptacles: list[Receptacle] = [place for place in found.values() if place is not None]
         self.goes_to: dict[str, list[int]] = {}
         super().__init__(world, num_envs, object=object, config=config)
-        self._index = np.array([place.index for place in self.receptacles], dtype=np.int64)
-        self._floor = np.array([place.floor for place in self.receptacles]).reshape(-1, 3)
-        self._radius = np.array([place.radius for place in self.receptacles])
-        # Height of each object's frame above its lowest point, as it stands at the start.
-        home = world.home_qpos[world.object_qpos[:, 2]]
-        self.stands = home - np.array([world.outlines[name].low for name in world.objects])
-        self.height = np.array([world.outlines[name].high - world.outlines[name].low for name in world.objects])
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """See `Task`; `stands` is the height of each object's frame above its lowest point, as it stands at first."""
+        world, places = self.world, self.receptacles
+        home = world.home_qpos[world.object_qpos[: len(world.objects), 2]]
+        grip, closing = home_grip(world)
+        return {
+            **super().tables(),
+            "place_index": np.array([place.index for place in places], dtype=np.int64),
+            "place_floor": np.array([place.floor for place in places]).reshape(-1, 3),
+            "place_radius": np.array([place.radius for place in places]),
+            "stands": home - np.array([world.outlines[name].low for name in world.objects]),
+            "height": np.array([world.outlines[name].high - world.outlines[name].low for name in world.objects]),
+            "home_grip": grip,
+            "home_closing": closing,
+        }
+
+    def easy_frame(self, points: Array) -> Array:
+        """Grip frames (n, 3, 3) straight down at points (n, 3) with which each world's arm has most room."""
+        return easy_frame(self.look("home_grip"), self.look("home_closing"), points - self.look("base_pos"))
 
     @property
     def rise(self) -> float:
@@ -99,7 +112,7 @@ class PlaceTask(GraspTask):
         height = float(pose[2] + rotations.rotate(matrix, grasp.position[None])[0, 2] - world.outlines[name].low)
         at = np.array([self._scanned(self.receptacles[k]) for k in places]) + np.array([0, 0, height + RELEASE])
         paths = np.stack([at + np.array([0, 0, TRAVEL]), at], axis=1)
-        return self.planner.reaches(paths, easy_frame(world, at), grasp.width)
+        return self.planner.reaches(paths, easy_frame(*home_grip(world), at - world.base_pos), grasp.width)
 
     def _scanned(self, place: Receptacle) -> Array:
         """Middle (3,) of a place where the scene has it [m]."""
@@ -121,16 +134,16 @@ class PlaceTask(GraspTask):
 
     def floor(self, sensors: Sensors, place: NDArray[np.int64]) -> Array:
         """Middle (n, 3) of the level place number `place` (n,) in each world now [m]."""
-        index = self._index[place]
+        index, floor = self.look("place_index", place), self.look("place_floor", place)
         free = index >= 0
         matrix = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
-        moved = sensors["object_pos"][self._rows, index] + rotations.rotate(matrix, self._floor[place])
-        return np.where(free[:, None], moved, self._floor[place])
+        moved = sensors["object_pos"][self._rows, index] + rotations.rotate(matrix, floor)
+        return np.where(free[:, None], moved, floor)
 
     def aim(self, sensors: Sensors) -> Array:
         """See `ObjectTask`: the target's frame when it stands in its place."""
         point = self.spot(sensors, self.target)
-        point[:, 2] += self.stands[self.target]
+        point[:, 2] += self.look("stands", self.target)
         return point
 
     def spot(self, sensors: Sensors, target: NDArray[np.int64]) -> Array:
@@ -143,7 +156,7 @@ class PlaceTask(GraspTask):
         apart = position - self.floor(sensors, place)
         flat = np.sqrt(apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1])
         # Standing or lying: its middle is no higher than when it stands, and not below the floor of the place.
-        level = (apart[:, 2] > -_SINK) & (apart[:, 2] < self.stands[target] + _RISE)
+        level = (apart[:, 2] > -_SINK) & (apart[:, 2] < self.look("stands", target) + _RISE)
         speed = rotations.norm(sensors["object_vel"][self._rows, target, :3])
         near = rotations.norm(position - sensors["grip_pos"]) < _IN_HAND
         held = near & touching(sensors).all(axis=1)
@@ -167,9 +180,9 @@ class PlaceTask(GraspTask):
         }
         return terms, there
 
-    def receptacle(self, row: int) -> str:
-        """Name of what the target of world `row` goes to."""
-        return self.receptacles[int(self.other[row])].name
+    def receptacle(self, draw: Draw) -> str:
+        """Name of what the target of an episode goes to."""
+        return self.receptacles[draw.other].name
 
     def _in_reach(self, place: Receptacle) -> bool:
         near, far = self.world.robot.reach

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from .part_task import PartTask
+from .task import Draw
 
 
 class PressButton(PartTask):
@@ -27,6 +28,6 @@ class PressButton(PartTask):
         """See `PartTask`."""
         return 0.0, float(self.settings["share"]) * float(self.world.part_range[self.world.parts.index(name), 1])
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"press the {self.names[self.target[row]].replace('_cap', '').replace('_', ' ')}"
+        return f"press the {self.names[draw.target].replace('_cap', '').replace('_', ' ')}"

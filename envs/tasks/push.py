@@ -9,11 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
 from ..pushes import PushPlan, plan_push
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
 from ..world import World
 from .object_task import ObjectTask
+from .task import Draw
+
+_PLANNED = ("height", "lean", "opening", "bottom")
 
 
 class Push(ObjectTask):
@@ -43,6 +47,22 @@ class Push(ObjectTask):
         self.plans[name] = plan
         return None
 
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """See `Task`; of every object how it is pushed, see `PushPlan`, and where its sides look in its own frame."""
+        count = len(self.world.objects)
+        found: dict[str, NDArray[Any]] = {f"push_{name}": np.zeros(count) for name in _PLANNED}
+        half, sides = np.zeros((count, 2)), np.zeros((count, 2, 3))
+        for index, name in enumerate(self.world.objects):
+            plan = self.plans.get(name)
+            if plan is None:
+                continue
+            for word in _PLANNED:
+                found[f"push_{word}"][index] = getattr(plan, word)
+            half[index] = plan.outline.half
+            scanned = rotations.from_quaternion(self.world.home_qpos[self.world.object_qpos[index, 3:]])
+            sides[index] = np.c_[plan.outline.axes, [0, 0]] @ scanned
+        return {**super().tables(), **found, "push_half": half, "push_sides": sides}
+
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
         """See `ObjectTask`: one of the free ways, drawn evenly, with up to a centimetre more or less."""
         offsets = self.plans[self.world.objects[target]].offsets
@@ -63,9 +83,9 @@ class Push(ObjectTask):
         }
         return terms, success
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"push the {self.names[self.target[row]]} to the goal"
+        return f"push the {self.names[draw.target]} to the goal"
 
 
 def _flat(v: Array) -> Array:

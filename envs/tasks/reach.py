@@ -78,9 +78,9 @@ class Reach(Task):
             "goal_from_grip": self.turned_to_base(self.goal - sensors["grip_pos"]),
         }
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        x, y, z = 100 * self.in_base(self.goal[row : row + 1])[0]
+        x, y, z = 100 * self.world.base_mat.T @ (draw.goal - self.world.base_pos)
         side = "left" if y >= 0 else "right"
         return f"reach the point {x:.0f} cm ahead, {abs(y):.0f} cm to the {side} and {z:.0f} cm up"
 

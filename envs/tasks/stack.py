@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ..receptacles import Receptacle
 from .place import PlaceTask
+from .task import Draw
 
 
 class Stack(PlaceTask):
@@ -25,6 +26,6 @@ class Stack(PlaceTask):
         own = float(self.world.outlines[name].half[1])
         return place.depth == 0 and place.index >= 0 and place.radius > max(0.8 * own, 0.015)
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"stack the {self.names[self.target[row]]} on the {self.receptacle(row)}".replace("_", " ")
+        return f"stack the {self.names[draw.target]} on the {self.receptacle(draw)}".replace("_", " ")

@@ -39,11 +39,13 @@ class Draw:
     Attributes:
         target: index into the task's `names`. goal: (3,) its meaning is the task's.
         other: index of what the target goes to, for tasks that have such a thing.
+        things: indices of all objects that are to be moved, for tasks with several.
     """
 
     target: int
     goal: Array
     other: int = 0
+    things: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Evaluation:
 
 class Task(ABC):
     """Base of all tasks; a subclass holds one task's decision process and nothing of the simulator.
+
+    A task is made for one scene: it chooses targets, draws episodes and finds words. Rewards and observations are of
+    all worlds of a batch at once, which may be of several scenes: so they read what they need of a scene through
+    `look`, row by row, and `join` and `assign` say which scene a world has.
 
     Class attributes:
         name: the keyword. config: default configuration; `scales` weighs the reward terms and sums to 1.
@@ -79,8 +85,9 @@ class Task(ABC):
         self.world = world
         self.settings = _merged(self.name, self.config, config)
         self.names = self.candidates()
-        self._inverse = np.ascontiguousarray(world.base_mat.T)
         self._rows = np.arange(num_envs)
+        self._stacked: dict[str, NDArray[Any]] = {}
+        self._spread: dict[str, NDArray[Any]] = {}
         self.target = np.zeros(num_envs, dtype=np.int64)
         self.other = np.zeros(num_envs, dtype=np.int64)
         self.start = np.zeros((num_envs, 3))
@@ -115,12 +122,49 @@ class Task(ABC):
         """Named reward terms (n,) in [0, 1], and success (n,)."""
 
     @abstractmethod
-    def sentence(self, row: int) -> str:
-        """The instruction of world `row` in words."""
+    def sentence(self, draw: Draw) -> str:
+        """The instruction of an episode in words."""
 
     @abstractmethod
     def describe(self, sensors: Sensors) -> dict[str, Array]:
         """What a state observation says of target and goal, each (n, size), in the frame of the robot's base."""
+
+    def tables(self) -> dict[str, NDArray[Any]]:
+        """What rewards, observations and experts read of this scene: constants, or arrays over its things."""
+        tops = [self.world.outlines[name].high for name in self.world.mount.in_reach if name in self.world.outlines]
+        return {
+            "base_pos": self.world.base_pos,
+            "base_mat": self.world.base_mat,
+            "base_inverse": np.ascontiguousarray(self.world.base_mat.T),
+            "top": np.array(max(tops, default=float(self.world.base_pos[2]))),
+        }
+
+    # -- worlds of several scenes ----------------------------------------------------------------------------------
+
+    def join(self, tasks: Sequence[Task]) -> None:
+        """Speaks for the tasks of several scenes from now on, itself the first; all worlds have the first scene."""
+        tables = [task.tables() for task in tasks]
+        for name in tables[0]:
+            shapes = [table[name].shape for table in tables]
+            largest = [max(sizes) for sizes in zip(*shapes, strict=True)]
+            stacked = np.zeros((len(tasks), *largest), dtype=tables[0][name].dtype)
+            for row, table in enumerate(tables):
+                part = (slice(row, row + 1), *(slice(size) for size in shapes[row]))
+                stacked[part] = table[name]
+            self._stacked[name] = stacked
+            self._spread[name] = np.repeat(stacked[:1], len(self._rows), axis=0)
+
+    def assign(self, ids: Ids, members: NDArray[np.int64]) -> None:
+        """Gives worlds `ids` (m,) the scenes `members` (m,), as indices of the joined tasks."""
+        for name, stacked in self._stacked.items():
+            self._spread[name][ids] = stacked[members]
+
+    def look(self, name: str, index: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Row by row, a table (n, ...) of each world's scene, or its entry number `index` (n,)."""
+        if not self._spread:
+            self.join([self])
+        table = self._spread[name]
+        return table if index is None else table[self._rows, index]
 
     # -- what all tasks share --------------------------------------------------------------------------------------
 
@@ -155,16 +199,20 @@ class Task(ABC):
 
     def in_base(self, point: Array) -> Array:
         """World points (n, 3) in the frame of the robot's base [m]."""
-        return rotations.rotate(self._inverse, point - self.world.base_pos)
+        return rotations.rotate(self.look("base_inverse"), point - self.look("base_pos"))
 
     def turned_to_base(self, vector: Array) -> Array:
         """World vectors (n, 3) in the axes of the robot's base."""
-        return rotations.rotate(self._inverse, vector)
+        return rotations.rotate(self.look("base_inverse"), vector)
 
     def axes_in_base(self, matrix: Array) -> Array:
         """First two columns (n, 6) of frames (n, 3, 3): a continuous description (Zhou et al., CVPR 2019)."""
-        turned = self._inverse @ matrix
+        turned = self.look("base_inverse") @ matrix
         return np.concatenate([turned[:, :, 0], turned[:, :, 1]], axis=1)
+
+    def drawn(self, row: int) -> Draw:
+        """What was chosen for the present episode of world `row`."""
+        return Draw(int(self.target[row]), self.goal[row], int(self.other[row]))
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """The live arrays that belong to an episode, one row a world."""

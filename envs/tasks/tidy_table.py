@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -46,7 +47,7 @@ class TidyTable(PlaceTask):
         self._things: dict[str, tuple[int, ...]] = {}
         super().__init__(world, num_envs, object=object, config=config)
         self._ring = 0.0 if self.settings["count"] == 1 else 0.5
-        self.left = np.zeros((num_envs, len(world.objects)), dtype=np.bool_)
+        self.left = np.zeros((num_envs, len(world.object_qpos)), dtype=np.bool_)
 
     def candidates(self) -> tuple[str, ...]:
         """See `Task`: what things can be put into."""
@@ -79,13 +80,14 @@ class TidyTable(PlaceTask):
         """See `Task`."""
         chosen = self.names[int(self.targets[rng.integers(len(self.targets))])]
         place = next(k for k, p in enumerate(self.receptacles) if p.name == chosen)
-        return Draw(self._things[chosen][0], np.zeros(3), place)
+        things = self._things[chosen]
+        return Draw(things[0], np.zeros(3), place, things)
 
     def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
         """See `Task`."""
         self.left[ids] = False
         for row, draw in zip(ids, draws, strict=True):
-            self.left[row, list(self._things[self.receptacles[draw.other].name])] = True
+            self.left[row, list(draw.things)] = True
         super().begin(ids, draws, sensors)
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
@@ -116,24 +118,28 @@ class TidyTable(PlaceTask):
         rank = np.take_along_axis(np.cumsum(self.left, axis=1), target[:, None], axis=1)[:, 0]
         angle = 2 * np.pi * rank / np.maximum(self.left.sum(axis=1), 1)
         away = self._ring * np.stack([np.cos(angle), np.sin(angle), np.zeros(len(angle))], axis=1)
-        return self.floor(sensors, self.other) + self._radius[self.other][:, None] * away
+        return self.floor(sensors, self.other) + self.look("place_radius", self.other)[:, None] * away
 
     def describe(self, sensors: Sensors) -> dict[str, Array]:
         """See `Task`: the next thing, and the share that is done."""
         todo = (self.left & ~self._inside(sensors)).sum(axis=1) / np.maximum(self.left.sum(axis=1), 1)
         return {**super().describe(sensors), "share_left": todo[:, None]}
 
+    def drawn(self, row: int) -> Draw:
+        """See `Task`."""
+        return dataclasses.replace(super().drawn(row), things=tuple(int(k) for k in np.flatnonzero(self.left[row])))
+
     def get_state(self) -> dict[str, NDArray[Any]]:
         """See `Task`."""
         return {**super().get_state(), "left": self.left}
 
-    def sentence(self, row: int) -> str:
+    def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        things = [self.world.objects[k] for k in np.flatnonzero(self.left[row])]
+        things = [self.world.objects[k] for k in sorted(draw.things)]
         listed = (
             ", ".join(f"the {thing}" for thing in things[:-1]) + f" and the {things[-1]}" if things[1:] else things[0]
         )
-        return f"tidy up: put {listed} into the {self.receptacle(row)}".replace("_", " ")
+        return f"tidy up: put {listed} into the {self.receptacle(draw)}".replace("_", " ")
 
     def _inside(self, sensors: Sensors) -> NDArray[np.bool_]:
         """Whether (n, K) each object rests in the receptacle."""
@@ -144,4 +150,4 @@ class TidyTable(PlaceTask):
 
     def allowed(self, target: NDArray[np.int64], place: NDArray[np.int64]) -> Array:
         """See `PlaceTask`: anywhere in it."""
-        return self._radius[place]
+        return self.look("place_radius", place)
