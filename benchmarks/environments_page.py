@@ -80,7 +80,9 @@ reported as `info["reward/<term>"]`; `task_config={{"scales": {{...}}}}` changes
 
 **Start.** The arm stands near its home, objects are moved by up to {jitter:.0f} cm from their places, never into each
 other, and target and goal are drawn. `scene=` puts any of these tasks into another scene, a scanned one too; what does
-not suit it is refused with the reason.
+not suit it is refused with the reason. `scene=[...]` takes several, built-in or scanned: worlds of all of them step in
+one batch, each episode in the one that its seed and index draw (or `reset(options={{"scene": i}})`), which
+`info["scene_index"]` names.
 """
 
 

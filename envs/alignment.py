@@ -49,14 +49,10 @@ def hide_fillers(spec: mujoco.MjSpec) -> None:
                 geom.contype, geom.conaffinity, geom.group = 0, 0, _HIDDEN
 
 
-def align(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
-    """Pads specs, of scenes that `with_fillers` made, until their models have one layout.
+def align(specs: Sequence[mujoco.MjSpec]) -> None:
+    """Pads specs of scenes that `with_fillers` made, in place, until they have equally many of everything.
 
-    Args:
-        specs: complete but for the padding; changed in place. names: of their scenes, for messages.
-
-    Raises:
-        TaskError: their joints are connected in different ways, so that no padding helps.
+    The robot comes after that: its joints and sites then have the same places in all models.
     """
     for spec in specs:
         for body in spec.worldbody.bodies:
@@ -69,6 +65,17 @@ def align(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
     _pad(specs, lambda spec: len(spec.sites), _add_site)
     _pad(specs, lambda spec: len(spec.cameras), lambda spec, k: spec.worldbody.add_camera(name=f"{FILLER}camera_{k}"))
     _pad(specs, lambda spec: len(spec.lights), _add_light)
+
+
+def align_trees(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
+    """The last step, with the robot in them: the models of the specs then have one layout.
+
+    Args:
+        specs: changed in place. names: of their scenes, for messages.
+
+    Raises:
+        TaskError: their joints are connected in different ways, so that no padding helps.
+    """
     nodes = [int(spec.compile().nbvh) for spec in specs]
     if len(set(nodes)) > 1:
         most = max(nodes) + 4 * _FEWEST  # every gap is then zero or large enough for one mesh, or two

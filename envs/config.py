@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypedDict
@@ -28,7 +28,7 @@ _SMALLEST_IMAGE, _LARGEST_IMAGE = 8, 2048
 class Keywords(TypedDict, total=False):
     """Keywords of `PocketWorlds/Scan-v0`; see `Config` for their meaning."""
 
-    scene: str | Path | Scene
+    scene: str | Path | Scene | Sequence[str | Path | Scene]
     task: str
     object: str | int | None
     robot: str | Path
@@ -52,7 +52,8 @@ class Config:
     """Checked keywords.
 
     Attributes:
-        scene: a `Scene`, a scene folder, or the name of a built-in scene.
+        scene: a `Scene`, a scene folder, or the name of a built-in scene; or a list of them: every episode then takes
+            place in one of these, drawn by its seed and index.
         task: "lift" or "push". object: its target, a name or an index among the free
             objects; None draws one each episode.
         robot: "panda", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). backend: "physics".
@@ -70,7 +71,7 @@ class Config:
         num_threads: of the physics batch; 0 takes all processors.
     """
 
-    scene: Scene
+    scene: tuple[Scene, ...]
     task: str = "lift"
     object: str | int | None = None
     robot: str | Path = "panda"
@@ -108,7 +109,7 @@ def parse(keywords: Mapping[str, Any]) -> Config:
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise TaskError(f"{name!r} is not a keyword of this environment{hint}; it takes {known}")
     given = dict(keywords)
-    given["scene"] = resolve_scene(given.get("scene", "tabletop"))
+    given["scene"] = resolve_scenes(given.get("scene", "tabletop"))
     for name in ("image_size", "render_size"):
         if name in given:
             given[name] = _size(name, given[name])
@@ -132,6 +133,15 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     if not _is_int(config.num_threads) or not 0 <= config.num_threads <= 1024:
         raise TaskError(f"num_threads must be a whole number from 0 (all processors), got {config.num_threads!r}")
     return config
+
+
+def resolve_scenes(scenes: Any) -> tuple[Scene, ...]:
+    """The scenes meant by one, or by a list of them."""
+    if not isinstance(scenes, (list, tuple)):
+        return (resolve_scene(scenes),)
+    if not scenes:
+        raise TaskError("scene is an empty list; give at least one scene")
+    return tuple(resolve_scene(scene) for scene in scenes)
 
 
 def resolve_scene(scene: Any) -> Scene:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,9 @@ class Controller(Protocol):
     def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
         """Starts worlds `ids` from measured poses of m rows."""
 
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """Gives worlds `ids` (m,), which are about to be reset, the scenes `members` (m,)."""
+
     def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
         """Servo targets (m, joints + 1), arm then gripper, for actions (m, action_size) and m measured poses."""
 
@@ -44,18 +48,18 @@ class Controller(Protocol):
         """The live arrays that carry over between steps, one row a world."""
 
 
-def make_controller(mode: str, world: World, num_envs: int, num_threads: int) -> Controller:
-    """The controller of `mode`.
+def make_controller(mode: str, worlds: Sequence[World], num_envs: int, num_threads: int) -> Controller:
+    """The controller of `mode`, of worlds that may have any of several scenes.
 
     Raises:
         TaskError: there is no such mode; the message lists those there are.
     """
     if mode == "ee_delta":
-        return EndEffectorDelta(world, num_envs, num_threads)
+        return EndEffectorDelta(worlds, num_envs, num_threads)
     if mode == "joint_delta":
-        return JointDelta(world, num_envs)
+        return JointDelta(worlds[0], num_envs)
     if mode == "joint_pos":
-        return JointPosition(world)
+        return JointPosition(worlds[0])
     raise TaskError(f"control_mode={mode!r} is not known; choose one of {list(CONTROL_MODES)}")
 
 
@@ -76,6 +80,9 @@ class JointDelta:
     def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
         """See `Controller`."""
         self._joints[ids] = joint_pos
+
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """See `Controller`: the robot is the same in all scenes."""
 
     def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
         """See `Controller`."""
@@ -108,6 +115,9 @@ class JointPosition:
     def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
         """See `Controller`: nothing carries over."""
 
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """See `Controller`: the robot is the same in all scenes."""
+
     def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
         """See `Controller`."""
         joints = self._low + (self._high - self._low) * (action[:, :-1] + 1) / 2
@@ -129,9 +139,11 @@ class EndEffectorDelta:
 
     action_size = 7
 
-    def __init__(self, world: World, num_envs: int, num_threads: int) -> None:
-        self._world = world
-        self._solver = InverseKinematics(world.robot, world.mount, num_envs, num_threads)
+    def __init__(self, worlds: Sequence[World], num_envs: int, num_threads: int) -> None:
+        self._world = world = worlds[0]
+        self._solver = InverseKinematics(world.robot, [each.mount for each in worlds], num_envs, num_threads)
+        self._bases = np.stack([each.base_mat for each in worlds])
+        self._base = np.repeat(self._bases[:1], num_envs, axis=0)
         self._joints = np.zeros((num_envs, len(world.robot.home)))
         self._position = np.zeros((num_envs, 3))
         self._rotation = np.zeros((num_envs, 3, 3))
@@ -140,9 +152,14 @@ class EndEffectorDelta:
         """See `Controller`."""
         self._joints[ids], self._position[ids], self._rotation[ids] = joint_pos, grip_pos, grip_mat
 
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """See `Controller`."""
+        self._base[ids] = self._bases[members]
+        self._solver.assign(ids, members)
+
     def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
         """See `Controller`."""
-        base = self._world.base_mat
+        base = self._base[ids]
         lead = self._position[ids] + rotations.rotate(base, POSITION_STEP * action[:, :3]) - grip_pos
         position = grip_pos + lead * _shrink(lead, _POSITION_LEAD)
         turned = rotations.from_vector(rotations.rotate(base, ROTATION_STEP * action[:, 3:6])) @ self._rotation[ids]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .simulator import Array, Episodes
+from .simulator import Array, Episodes, Ids
 from .tasks import Draw, Start, Task
 from .world import World
 
@@ -16,6 +16,11 @@ _GAP = 0.001  # free space [m] jitter leaves between objects
 def episode_rng(seed: int, index: int) -> np.random.Generator:
     """The random stream of episode `index` under `seed`: independent of all others (NumPy's SeedSequence)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+
+
+def scene_rng(seed: int, index: int) -> np.random.Generator:
+    """The random stream that chooses the scene of episode `index` under `seed`, where there are several."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 1)))
 
 
 class EpisodeSampler:
@@ -31,17 +36,9 @@ class EpisodeSampler:
         self._room = jitter_room(world, object_jitter)
         self._radius = np.array([world.outlines[name].radius for name in world.objects])
 
-    def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> tuple[Episodes, list[Draw]]:
-        """Initial states of m episodes, given by their seeds and indices."""
-        drawn = [self._one(episode_rng(seed, index)) for seed, index in zip(seeds, indices, strict=True)]
-        starts = [start for start, _ in drawn]
-        episodes = Episodes(
-            joint_pos=np.stack([start.joint_pos for start in starts]),
-            object_pos=np.stack([start.object_pos for start in starts]),
-            object_quat=np.stack([start.object_quat for start in starts]),
-            part_pos=np.stack([start.part_pos for start in starts]),
-        )
-        return episodes, [draw for _, draw in drawn]
+    def draw(self, seed: int, index: int) -> tuple[Start, Draw]:
+        """The initial state of episode `index` under `seed`, and the task's choice."""
+        return self._one(episode_rng(seed, index))
 
     def _one(self, rng: np.random.Generator) -> tuple[Start, Draw]:
         # The order of draws is part of the contract: new ones go at the end.
@@ -52,12 +49,24 @@ class EpisodeSampler:
         # Half of the room for moving, half for turning: a corner at `radius` moves by at most radius * |turn|.
         half = self._room / 2
         position = self._position.copy()
-        position[:, 0] += half * reach * np.cos(angle)
-        position[:, 1] += half * reach * np.sin(angle)
+        position[:count, 0] += half * reach * np.cos(angle)
+        position[:count, 1] += half * reach * np.sin(angle)
         yaw = turn * np.minimum(half / self._radius, np.pi)
-        quaternion = _turned(self._quaternion, yaw)
+        quaternion = self._quaternion.copy()
+        quaternion[:count] = _turned(quaternion[:count], yaw)
         start = Start(joints, position, quaternion, self._part_pos.copy())
         return start, self._task.draw(rng, start)
+
+
+def stacked(starts: Sequence[Start], member: Ids) -> Episodes:
+    """The initial states of m worlds, of scenes `member` (m,), for a simulator."""
+    return Episodes(
+        joint_pos=np.stack([start.joint_pos for start in starts]),
+        object_pos=np.stack([start.object_pos for start in starts]),
+        object_quat=np.stack([start.object_quat for start in starts]),
+        part_pos=np.stack([start.part_pos for start in starts]),
+        member=member,
+    )
 
 
 def jitter_room(world: World, jitter: float) -> Array:

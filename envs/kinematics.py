@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from mujoco.batch import Batch
@@ -21,14 +23,22 @@ _MANY = 1024
 
 
 class InverseKinematics:
-    """Damped least squares for `num_envs` arms that stand at one place.
+    """Damped least squares for `num_envs` arms.
 
     dq = z + J'(J J' + d^2 I)^-1 (e - J z), z pulling the free elbow towards home (Nakamura and Hanafusa, "Inverse
     kinematic solutions with singularity robustness", 1986).
     """
 
-    def __init__(self, robot: Robot, mount: Mount, num_envs: int, num_threads: int = 1) -> None:
-        model = _arm_model(robot, mount)
+    def __init__(self, robot: Robot, mounts: Mount | Sequence[Mount], num_envs: int, num_threads: int = 1) -> None:
+        """Makes a model for each place an arm may stand at.
+
+        Args:
+            robot: the arm. mounts: where it stands, one or several; all stand at the first until `assign`.
+            num_envs, num_threads: of the batch.
+        """
+        self._models = [_arm_model(robot, mount) for mount in ([mounts] if isinstance(mounts, Mount) else mounts)]
+        self._chosen = [self._models[0]] * num_envs
+        model = self._models[0]
         # Little work: waking threads for it pays for many arms only.
         self._batch = Batch(model, num_envs, nthread=num_threads if num_envs >= _MANY else 1)
         self._qpos = self._batch.bind("qpos")
@@ -42,6 +52,13 @@ class InverseKinematics:
         self._step = np.array(robot.joint_velocity) * 0.05
         self._home = np.array(robot.home)
         self._damping = _DAMPING**2 * np.eye(6)
+
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """Puts arms `ids` (m,) at the mounts `members` (m,)."""
+        if len(self._models) > 1:
+            for row, member in zip(ids, members, strict=True):
+                self._chosen[row] = self._models[member]
+            self._batch.set_models(self._chosen)
 
     def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
         """Grip positions (m, 3) and frames (m, 3, 3) in the world at joint positions (m, joints)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import mujoco
@@ -35,33 +36,41 @@ _VEL, _ACC = int(mujoco.mjtStage.mjSTAGE_VEL), int(mujoco.mjtStage.mjSTAGE_ACC)
 
 
 class PhysicsSimulator:
-    """`num_envs` copies of one world; see `Simulator`."""
+    """`num_envs` worlds, each of one of a few scenes; see `Simulator`."""
 
-    def __init__(self, world: World, num_envs: int, *, control_mode: str = "ee_delta", num_threads: int = 0) -> None:
+    def __init__(
+        self, worlds: Sequence[World], num_envs: int, *, control_mode: str = "ee_delta", num_threads: int = 0
+    ) -> None:
         """Allocates the batch.
 
         Args:
-            world: the compiled scene with its robot. num_envs: number of worlds.
+            worlds: the compiled scenes with their robot, of one layout. num_envs: number of worlds.
             control_mode: see `envs.control`.
             num_threads: threads to step on, 0 for all processors this process may use.
         """
         threads = min(num_threads or processors(), num_envs)
         _stop_timers()
-        self.world = world
+        self.world = world = worlds[0]
+        self._worlds = tuple(worlds)
+        self._member = np.zeros(num_envs, dtype=np.int64)
         self.num_envs = num_envs
         self.control_period = SUBSTEPS * float(world.model.opt.timestep)
-        self._controller = make_controller(control_mode, world, num_envs, threads)
+        self._controller = make_controller(control_mode, worlds, num_envs, threads)
         self.action_size = self._controller.action_size
-        self._sleep = Sleep(world.model, num_envs, threads)
+        self._sleep = Sleep([each.model for each in worlds], num_envs, threads)
         self.batch = self._sleep.batch
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._sensordata = self.batch.bind("sensordata")
+        self._home = np.stack([each.home_qpos for each in worlds])
+        self._part_qpos, self._part_dof, self._handle_sites = (
+            np.stack([getattr(each, name) for each in worlds]) for name in ("part_qpos", "part_dof", "handle_sites")
+        )
         self._columns = np.r_[world.arm_ctrl, world.grip_ctrl]
         self._before = np.empty_like(self.batch.state)
-        self._renderers: dict[tuple[int, int, bool, bool], FrameRenderer] = {}
+        self._renderers: dict[tuple[int, int, int, bool, bool], FrameRenderer] = {}
         self._all = np.arange(num_envs)
-        arm, objects, parts = len(world.arm_qpos), len(world.objects), len(world.parts)
+        arm, objects, parts = len(world.arm_qpos), len(world.object_qpos), len(world.part_qpos)
         self._sensors: dict[str, Array] = {
             "joint_pos": np.zeros((num_envs, arm)),
             "joint_vel": np.zeros((num_envs, arm)),
@@ -81,13 +90,14 @@ class PhysicsSimulator:
     def reset(self, ids: Ids, episodes: Episodes) -> None:
         """See `Simulator`."""
         world = self.world
+        self._assign(ids, episodes.member)
         self.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         rows = ids[:, None]
-        qpos = np.repeat(world.home_qpos[None], len(ids), axis=0)
+        qpos = self._home[episodes.member]
         qpos[:, world.arm_qpos] = episodes.joint_pos
         qpos[:, world.object_qpos[:, :3]] = episodes.object_pos
         qpos[:, world.object_qpos[:, 3:]] = episodes.object_quat
-        qpos[:, world.part_qpos] = episodes.part_pos
+        np.put_along_axis(qpos, self._part_qpos[episodes.member], episodes.part_pos, axis=1)
         self._qpos[ids] = qpos
         self._ctrl[rows, world.arm_ctrl] = episodes.joint_pos
         self._ctrl[ids, world.grip_ctrl] = world.robot.grip_control[1]
@@ -139,6 +149,7 @@ class PhysicsSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         return SimulatorState(
+            member=self._member[rows].copy(),
             physics=self._sleep.save(rows),
             controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
@@ -147,6 +158,7 @@ class PhysicsSimulator:
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
+        self._assign(rows, state.member)
         self._sleep.restore(rows, state.physics)
         for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
@@ -157,18 +169,27 @@ class PhysicsSimulator:
         self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
     ) -> NDArray[np.generic]:
         """See `Simulator`."""
-        key = (width, height, depth, fine)
+        member = int(self._member[world])
+        key = (member, width, height, depth, fine)
+        model = self._worlds[member].model
         if key not in self._renderers:
-            self._renderers[key] = FrameRenderer(self.world.model, width=width, height=height, depth=depth, fine=fine)
+            self._renderers[key] = FrameRenderer(model, width=width, height=height, depth=depth, fine=fine)
         renderer = self._renderers[key]
         self.batch.get_data(world, renderer.data)
-        return renderer.draw(self.world.camera(camera))
+        return renderer.draw(self._worlds[member].camera(camera))
 
     def close(self) -> None:
         """See `Simulator`."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+    def _assign(self, ids: Ids, member: Ids) -> None:
+        """Gives worlds `ids` (m,), which are about to be reset or restored, their scenes (m,)."""
+        self._member[ids] = member
+        if len(self._worlds) > 1:
+            self._sleep.assign(ids, member)
+            self._controller.assign(ids, member)
 
     def _read(self, rows: Ids) -> None:
         """Refreshes the sensors of worlds `rows` from the state and the derived fields."""
@@ -190,10 +211,11 @@ class PhysicsSimulator:
         s["object_pos"][rows] = pose[:, :, :3]
         s["object_quat"][rows] = pose[:, :, 3:]
         s["object_vel"][rows] = qvel[:, world.object_dof]
-        if world.parts:
-            s["part_pos"][rows] = qpos[:, world.part_qpos]
-            s["part_vel"][rows] = qvel[:, world.part_dof]
-            sites = (rows[:, None], world.handle_sites)
+        if self._part_qpos.shape[1]:
+            member = self._member[rows]
+            s["part_pos"][rows] = np.take_along_axis(qpos, self._part_qpos[member], axis=1)
+            s["part_vel"][rows] = np.take_along_axis(qvel, self._part_dof[member], axis=1)
+            sites = (rows[:, None], self._handle_sites[member])
             s["handle_pos"][rows] = self._site_pos[sites]
             s["handle_mat"][rows] = self._site_mat[sites].reshape(len(rows), -1, 3, 3)
 

@@ -16,6 +16,7 @@ Only free objects sleep, never the robot, nor doors, drawers and buttons, nor wh
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -39,21 +40,31 @@ class Sleep:
         batch: persistent, as sleep needs it.
     """
 
-    def __init__(self, model: mujoco.MjModel, num_envs: int, num_threads: int) -> None:
-        """Makes the batch, of copies of `model`."""
-        self._free = _free_trees(model)
-        self._start = np.array([_first_qpos(model, tree) for tree in self._free], dtype=np.int64)
-        trees = model.body_treeid[model.geom_bodyid]
-        self._jointed = (trees >= 0) & ~np.isin(trees, self._free)
-        self._awake, self._drowsy = (self._model(model, tolerance) for tolerance in (_NEVER, TOLERANCE))
-        self.batch = Batch(self._drowsy, num_envs, nthread=num_threads, persistent=True)
+    def __init__(self, models: Sequence[mujoco.MjModel], num_envs: int, num_threads: int) -> None:
+        """Makes the batch.
+
+        Args:
+            models: one, or several of one layout (see `alignment`); all worlds have the first until `assign`.
+            num_envs: number of worlds. num_threads: to step them on.
+        """
+        self._free = _free_trees(models[0])
+        self._start = np.array([_first_qpos(models[0], tree) for tree in self._free], dtype=np.int64)
+        self._awake, self._drowsy = ([self._model(m, speed) for m in models] for speed in (_NEVER, TOLERANCE))
+        self._members = np.zeros(num_envs, dtype=np.int64)
+        self.batch = Batch(self._drowsy[0], num_envs, nthread=num_threads, persistent=True)
         self._trees: Ints = self.batch.bind("tree_asleep")  # at least 0 where a tree sleeps
         self._drowsing = True
+
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """Gives worlds `ids` (m,), which are about to be reset or restored, the models `members` (m,)."""
+        self._members[ids] = members
+        self._use(self._awake)
+        self._drowsing = False
 
     def allow(self, allowed: bool) -> None:
         """Whether trees may fall asleep in the steps to come; those asleep stay so."""
         if allowed != self._drowsing:
-            self.batch.set_models(self._drowsy if allowed else self._awake)
+            self._use(self._drowsy if allowed else self._awake)
             self._drowsing = allowed
 
     def save(self, ids: Ids) -> NDArray[np.float64]:
@@ -69,16 +80,23 @@ class Sleep:
         waking = np.delete(np.arange(len(ids)), with_sleepers)
         if len(waking):
             self.batch.reset(ids[waking], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        models: list[mujoco.MjModel] = [self._awake] * self.batch.nsim
+        models = [self._awake[int(member)] for member in self._members]
         for row in with_sleepers:
             world = int(ids[row])
-            models[world] = self._asleep(state[row, self._columns("qpos")], trees[row] >= 0)
+            drowsy = self._drowsy[self._members[world]]
+            models[world] = self._asleep(drowsy, state[row, self._columns("qpos")], trees[row] >= 0)
             self.batch.set_models(models)
             self.batch.reset([world], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-            models[world] = self._awake
-        self.batch.set_models(self._awake)
+            models[world] = self._awake[self._members[world]]
+        self._use(self._awake)
         self._drowsing = False
         self.batch.state[ids] = state
+
+    def _use(self, models: Sequence[mujoco.MjModel]) -> None:
+        if len(models) == 1:
+            self.batch.set_models(models[0])
+        else:
+            self.batch.set_models([models[int(member)] for member in self._members])
 
     def _columns(self, name: str) -> slice:
         """Where a field lies in the rows of `batch.state`."""
@@ -95,15 +113,17 @@ class Sleep:
         found.tree_sleep_policy[self._free] = int(mujoco.mjtSleepPolicy.mjSLEEP_ALLOWED)
         return found
 
-    def _asleep(self, qpos: NDArray[np.float64], asleep: NDArray[np.bool_]) -> mujoco.MjModel:
+    def _asleep(self, drowsy: mujoco.MjModel, qpos: NDArray[np.float64], asleep: NDArray[np.bool_]) -> mujoco.MjModel:
         """A model whose reset state has the free trees at `qpos` (nq,), those in `asleep` (T,) asleep."""
-        model = copy.copy(self._drowsy)
+        model = copy.copy(drowsy)
         where = self._start[:, None] + np.arange(7)
         model.qpos0[where] = qpos[where]
         model.tree_sleep_policy[:] = np.where(asleep, _ASLEEP, _AWAKE)
         # Robot and furniture are elsewhere in this state, where they must wake nobody.
-        model.geom_contype[self._jointed] = 0
-        model.geom_conaffinity[self._jointed] = 0
+        trees = model.body_treeid[model.geom_bodyid]
+        jointed = (trees >= 0) & ~np.isin(trees, self._free)
+        model.geom_contype[jointed] = 0
+        model.geom_conaffinity[jointed] = 0
         return model
 
 

@@ -45,18 +45,21 @@ class Episodes:
         joint_pos: (m, J) arm joint positions [rad].
         object_pos: (m, K, 3) [m]. object_quat: (m, K, 4).
         part_pos: (m, P) joint positions of the parts [rad] or [m].
+        member: (m,) which of the batch's scenes each world has.
     """
 
     joint_pos: Array
     object_pos: Array
     object_quat: Array
     part_pos: Array
+    member: Ids
 
 
 @dataclass(frozen=True)
 class SimulatorState:
-    """Everything a backend needs to go on bit for bit: physics, controller and the last sensors of m worlds."""
+    """Everything a backend needs to go on bit for bit: scenes, physics, controller and the last sensors of m worlds."""
 
+    member: Ids
     physics: Array
     controller: dict[str, Array]
     sensors: dict[str, Array]

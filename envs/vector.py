@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ..errors import TaskError
 from .config import Config, Keywords, parse
-from .episodes import EpisodeSampler
+from .episodes import EpisodeSampler, scene_rng, stacked
 from .physics import PhysicsSimulator
 from .robots import get_robot
 from .simulator import Array, Ids, Sensors, Simulator, SimulatorState
 from .tasks import Evaluation, Task, make_task, task_type
-from .world import World, build_world
+from .world import World, build_worlds
 
 Observation = NDArray[Any] | dict[str, NDArray[Any]]
 Info = dict[str, Any]
@@ -42,14 +42,14 @@ class EnvState:
 
 
 class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
-    """`num_envs` copies of a scene with a robot and a task; `PocketWorlds/Scan-v0` for `gym.make_vec`.
+    """`num_envs` worlds with a scene, a robot and a task each; `PocketWorlds/Scan-v0` for `gym.make_vec`.
 
     World j starts episode e of seed s + j after `reset(seed=s)`, e counting from 0 at every end of an episode; so it
     runs the very episodes that `gym.make` runs after `reset(seed=s + j)`. `reset(options={"episode": e})` chooses e.
 
     Infos of every step: `is_success`, `reward/<term>` (raw terms in [0, 1]), `instruction`, `episode_index`,
-    `physics_error`, each with a mask `_<key>`. A world whose physics diverges is truncated with `physics_error` set,
-    keeps its last finite observation, and is reset as any finished one.
+    `scene_index`, `physics_error`, each with a mask `_<key>`. A world whose physics diverges is truncated with
+    `physics_error` set, keeps its last finite observation, and is reset as any finished one.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - as Gymnasium declares it; never changed
@@ -66,7 +66,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         max_episode_steps: int | None = None,
         **keywords: Unpack[Keywords],
     ) -> None:
-        """Builds the scene once and `num_envs` worlds of it.
+        """Builds each scene once and `num_envs` worlds of them.
 
         Args:
             num_envs: number of worlds.
@@ -89,18 +89,23 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TaskError(f"autoreset_mode={autoreset_mode!r} is not known; choose one of {modes}") from None
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.config.render_mode
-        parts = task_type(self.config.task).parts_of(self.config.scene)
-        self.world: World = build_world(self.config.scene, get_robot(self.config.robot), parts=parts)
-        self.world.camera(self.config.camera)
-        self.task: Task = make_task(
-            self.config.task, self.world, self.num_envs, object=self.config.object, config=self.config.task_config
+        parts = [task_type(self.config.task).parts_of(scene) for scene in self.config.scene]
+        self.worlds: tuple[World, ...] = build_worlds(self.config.scene, get_robot(self.config.robot), parts=parts)
+        for world in self.worlds:
+            world.camera(self.config.camera)
+        self.tasks: tuple[Task, ...] = tuple(
+            make_task(self.config.task, world, self.num_envs, object=self.config.object, config=self.config.task_config)
+            for world in self.worlds
         )
+        self.task.join(self.tasks)
         self.simulator: Simulator = PhysicsSimulator(
-            self.world, self.num_envs, control_mode=self.config.control_mode, num_threads=self.config.num_threads
+            self.worlds, self.num_envs, control_mode=self.config.control_mode, num_threads=self.config.num_threads
         )
-        self._sampler = EpisodeSampler(
-            self.world, self.task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter
-        )
+        self._samplers = [
+            EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
+            for world, task in zip(self.worlds, self.tasks, strict=True)
+        ]
+        self._members = np.zeros(self.num_envs, dtype=np.int64)
         self._seeds: list[int] = [-1] * self.num_envs
         self._episodes = np.full(self.num_envs, -1, dtype=np.int64)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
@@ -122,20 +127,21 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         Args:
             seed: s gives world j the seed s + j; a list gives each its own; None goes on with the next episode.
             options: `reset_mask`, bool (num_envs,): the worlds to reset, all by default. `episode`: index (or one a
-                world) of the episode to start instead of the next.
+                world) of the episode to start instead of the next. `scene`: index (or one a world) of the scene to
+                start it in, where there are several, instead of the one it draws.
         """
         options = dict(options or {})
         ids = self._masked(options.pop("reset_mask", None))
         episode = options.pop("episode", None)
+        scene = options.pop("scene", None)
         if options:
-            raise TaskError(f"reset option {next(iter(options))!r} is not known; it takes 'reset_mask' and 'episode'")
+            raise TaskError(
+                f"reset option {next(iter(options))!r} is not known; it takes 'reset_mask', 'episode' and 'scene'"
+            )
         self._seed(ids, seed)
         if episode is not None:
-            chosen = np.broadcast_to(np.asarray(episode), (self.num_envs,))[ids]
-            if chosen.dtype.kind not in "iu" or (chosen < 0).any():
-                raise TaskError(f"option 'episode' must be whole numbers from 0, got {episode!r}")
-            self._episodes[ids] = chosen - 1
-        self._start(ids)
+            self._episodes[ids] = self._indices("episode", episode)[ids] - 1
+        self._start(ids, None if scene is None else self._indices("scene", scene, len(self.worlds))[ids])
         evaluation = self.task.evaluate(self.simulator.sensors())
         return self._observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))
 
@@ -196,6 +202,16 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     # -- beyond Gymnasium ------------------------------------------------------------------------------------------
 
+    @property
+    def world(self) -> World:
+        """The compiled scene; the first, where there are several: `worlds` has all."""
+        return self.worlds[0]
+
+    @property
+    def task(self) -> Task:
+        """The task of all worlds of the batch; `tasks` has that of each scene."""
+        return self.tasks[0]
+
     def sensors(self) -> Sensors:
         """The named quantities of all worlds, live; see `envs.simulator`."""
         return self.simulator.sensors()
@@ -234,6 +250,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Goes back to a state from `get_state` of an environment with the same keywords; going on is bit-identical."""
         if len(state.episodes) != self.num_envs:
             raise TaskError(f"the state has {len(state.episodes)} worlds, this environment {self.num_envs}")
+        self._members = state.simulator.member.copy()
+        self.task.assign(self._all, self._members)
         self.simulator.set_state(state.simulator)
         for name, values in self.task.get_state().items():
             values[:] = state.task[name]
@@ -255,6 +273,17 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             )
         return np.flatnonzero(mask)
 
+    def _indices(self, name: str, value: Any, end: int | None = None) -> Ids:
+        """A reset option that is one index or one a world, as (num_envs,)."""
+        found = np.asarray(value)
+        fits = found.dtype.kind in "iu" and found.shape in {(), (self.num_envs,)} and (found >= 0).all()
+        if not fits or (end is not None and (found >= end).any()):
+            least = "from 0" if end is None else f"from 0 to {end - 1}"
+            raise TaskError(
+                f"option {name!r} must be a whole number {least}, or {self.num_envs} of them, got {value!r}"
+            )
+        return np.broadcast_to(found.astype(np.int64), (self.num_envs,))
+
     def _seed(self, ids: Ids, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:
             fresh = [int(j) for j in ids if self._episodes[j] < 0]
@@ -273,12 +302,18 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
                 raise TaskError(f"seeds must not be negative, got {value}")
             self._seeds[j], self._episodes[j] = value, -1
 
-    def _start(self, ids: Ids) -> None:
-        """Begins the next episode in worlds `ids`."""
+    def _start(self, ids: Ids, scenes: Ids | None = None) -> None:
+        """Begins the next episode in worlds `ids` (m,), in `scenes` (m,) or those the episodes draw."""
         self._episodes[ids] += 1
-        episodes, draws = self._sampler.draw([self._seeds[j] for j in ids], self._episodes[ids].tolist())
-        self.simulator.reset(ids, episodes)
-        self.task.begin(ids, draws, self.simulator.sensors())
+        which = [(self._seeds[j], int(self._episodes[j])) for j in ids]
+        if scenes is None:
+            several = len(self.worlds) > 1
+            scenes = np.array([scene_rng(*each).integers(len(self.worlds)) if several else 0 for each in which])
+        drawn = [self._samplers[scene].draw(*each) for scene, each in zip(scenes, which, strict=True)]
+        self._members[ids] = scenes
+        self.task.assign(ids, scenes)
+        self.simulator.reset(ids, stacked([start for start, _ in drawn], scenes))
+        self.task.begin(ids, [draw for _, draw in drawn], self.simulator.sensors())
         self._elapsed[ids] = 0
         self._done[ids] = False
         self._instruct(ids)
@@ -286,7 +321,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _instruct(self, ids: Ids) -> None:
         self._instructions = self._instructions.copy()  # those handed out before stay as they were
         for j in ids:
-            self._instructions[j] = self.task.sentence(self.task.drawn(int(j)))
+            sentence = self.tasks[self._members[j]].sentence(self.task.drawn(int(j)))
+            self._instructions[j] = sentence.replace("_", " ")  # as names are spelled
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
         """SAME_STEP: puts what ended into `final_obs` and `final_info` and begins the next episodes."""
@@ -324,6 +360,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             **{f"reward/{name}": term for name, term in evaluation.terms.items()},
             "instruction": self._instructions.copy(),
             "episode_index": self._episodes.copy(),
+            "scene_index": self._members.copy(),
             "physics_error": failed.copy(),
         }
         mask = np.zeros(self.num_envs, dtype=np.bool_)

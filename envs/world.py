@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from ..scenes import Scene
 from ..scenes.mjcf import build_spec
+from .alignment import FILLER, align, align_trees, free_objects, hide_fillers, with_fillers
 from .robots import PREFIX, Robot
 from .robots.mount import Mount, find_mounts, yaw_quaternion
 from .robots.part_mount import find_part_mounts
@@ -23,6 +24,8 @@ Ints = NDArray[np.int64]
 
 SCENE_CAMERA = "front"
 """Name of the camera that is placed automatically, facing the robot and the objects in its reach."""
+
+_STAND = PREFIX + "stand"
 
 # Contacts that hold a grasp: see the manual, "Preventing slip". Elliptic cones come from the scene; friction this much
 # stiffer than the normal force keeps a held object from creeping (measured in tests/envs/test_grasp.py).
@@ -41,9 +44,11 @@ class World:
         model: the compiled model. base_pos (3,), base_mat (3, 3): pose of the robot's base.
         objects: names of the free objects, in the scene's order; every array over objects has this order.
         arm_qpos, arm_dof, finger_qpos, finger_dof: addresses in qpos and qvel. arm_ctrl, grip_ctrl: in ctrl.
-        object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities.
+        object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities. In a batch of several
+            scenes K is that of the scene with most, and those after the last object belong to fillers.
         parts: names of the doors, drawers and buttons that have a handle, in the scene's order.
-        part_qpos, part_dof (P,): addresses of their joints. part_range (P, 2): limits. handle_sites (P,): site ids.
+        part_qpos, part_dof (P,): addresses of their joints, handle_sites (P,): site ids; likewise filled up.
+        part_range: limits of their joints.
         grip_site, pad_geoms, pad_sites, pad_sensors: ids and sensor addresses.
         cameras: names of all cameras; the robot's own is called `wrist`.
         outlines: outline of every object at its scanned pose. surfaces: of every surface that collides.
@@ -105,18 +110,48 @@ def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> Wor
     Raises:
         TaskError: the scene has no free object, or nothing to work on is within the robot's reach.
     """
-    free = tuple(item.name for item in scene.objects if item.mobility == "free")
-    if not free and not parts:
-        raise TaskError(
-            f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
-            "scan a scene with something movable in it"
-        )
+    return build_worlds([scene], robot, parts=[parts])[0]
+
+
+def build_worlds(scenes: Sequence[Scene], robot: Robot, *, parts: Sequence[Sequence[str]]) -> tuple[World, ...]:
+    """The same for several scenes, with models of one layout, so that one batch can step them; see `alignment`.
+
+    Args:
+        scenes, robot: what to put together. parts: for each scene what `build_world` takes.
+
+    Raises:
+        TaskError: as `build_world`, or the scenes cannot be brought to one layout.
+    """
+    for scene, work in zip(scenes, parts, strict=True):
+        if not free_objects(scene) and not work:
+            raise TaskError(
+                f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
+                "scan a scene with something movable in it"
+            )
+    several = len(scenes) > 1
+    most = max(len(free_objects(scene)) for scene in scenes)
+    specs = [_furnished(with_fillers(scene, most) if several else scene) for scene in scenes]
+    if several:
+        align(specs)
+    for spec in specs:
+        frame = spec.worldbody.add_frame()
+        frame.attach_body(robot.build().body(robot.root), PREFIX, "")
+    if several:
+        align_trees(specs, [scene.name for scene in scenes])
+    worlds = [_world(*each, robot) for each in zip(scenes, specs, parts, strict=True)]
+    places = max(len(world.part_qpos) for world in worlds)
+    return tuple(_with_places(world, places) for world in worlds)
+
+
+def _furnished(scene: Scene) -> mujoco.MjSpec:
+    """A scene with all but the robot in it: its contacts, the stand that may carry it, a camera."""
     spec = build_spec(scene)
+    hide_fillers(spec)
     spec.option.impratio = IMPRATIO
     for geom in spec.geoms:
         geom.solref = [CONTACT_TIME, 1.0]
-    stand = spec.worldbody.add_geom(
-        name=PREFIX + "stand",
+    spec.worldbody.add_geom(
+        name=_STAND,
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[0.09, 0.09, 0.5],
         rgba=[0.25, 0.26, 0.28, 1],
@@ -124,11 +159,19 @@ def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> Wor
         conaffinity=0,
         group=1,
     )
-    automatic = all(camera.name != SCENE_CAMERA for camera in scene.cameras)
-    if automatic:
+    if _automatic(scene):
         spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=FOVY)
-    frame = spec.worldbody.add_frame()
-    frame.attach_body(robot.build().body(robot.root), PREFIX, "")
+    return spec
+
+
+def _automatic(scene: Scene) -> bool:
+    """Whether the scene brings no front camera of its own."""
+    return all(camera.name != SCENE_CAMERA for camera in scene.cameras)
+
+
+def _world(scene: Scene, spec: mujoco.MjSpec, parts: Sequence[str], robot: Robot) -> World:
+    """Compiles, and puts the robot where it has work."""
+    free = free_objects(scene)
     model = spec.compile()
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -141,8 +184,8 @@ def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> Wor
         mounts = find_mounts(scene, outlines, surfaces, robot)
         seen = np.array([[*outlines[name].center, outlines[name].high] for name in free])
     mount = _place(model, data, scene, robot, mounts, parts or free)
-    _shape_stand(model, model.geom(stand.name).id, mount)
-    if automatic:
+    _shape_stand(model, model.geom(_STAND).id, mount)
+    if _automatic(scene):
         aim_camera(model, SCENE_CAMERA, mount, seen[[(parts or free).index(name) for name in mount.in_reach]])
     return _index(scene, robot, mount, model, free, outlines, surfaces)
 
@@ -216,8 +259,9 @@ def _index(
     def joints(names: Sequence[str], field: str) -> Ints:
         return np.array([int(getattr(model.joint(PREFIX + name), field)[0]) for name in names])
 
-    first = [int(model.joint(f"{name}_joint").qposadr[0]) for name in free]
-    dof = [int(model.joint(f"{name}_joint").dofadr[0]) for name in free]
+    loose = [model.joint(i) for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE]
+    loose = [joint for joint in loose if joint.name.removesuffix("_joint") in free or joint.name.startswith(FILLER)]
+    first, dof = ([int(getattr(joint, field)[0]) for joint in loose] for field in ("qposadr", "dofadr"))
     arm, fingers = joints(robot.arm_joints, "qposadr"), joints(robot.finger_joints, "qposadr")
     home = model.qpos0.copy()
     home[arm] = robot.home
@@ -250,10 +294,31 @@ def _index(
         pad_geoms=np.array([model.geom(PREFIX + name).id for name in robot.pads]),
         pad_sites=np.array([model.site(PREFIX + name).id for name in robot.pad_sites]),
         pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pad_sensors]),
-        cameras=tuple(name.removeprefix(PREFIX) for name in names),
+        cameras=tuple(name.removeprefix(PREFIX) for name in names if not name.startswith(FILLER)),
         outlines=outlines,
         surfaces=surfaces,
         home_qpos=home,
+    )
+
+
+def _with_places(world: World, count: int) -> World:
+    """The world with room for `count` parts: joints that nobody works on stand for those it has not got."""
+    missing = count - len(world.part_qpos)
+    if missing == 0:
+        return world
+    model = world.model
+    spare = [
+        joint
+        for joint in range(model.njnt)
+        if model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE
+        and not model.joint(joint).name.startswith(PREFIX)
+        and model.jnt_qposadr[joint] not in world.part_qpos
+    ][:missing]
+    return replace(
+        world,
+        part_qpos=np.r_[world.part_qpos, model.jnt_qposadr[spare]],
+        part_dof=np.r_[world.part_dof, model.jnt_dofadr[spare]],
+        handle_sites=np.r_[world.handle_sites, np.full(missing, world.grip_site)],
     )
 
 

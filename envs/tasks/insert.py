@@ -39,4 +39,4 @@ class Insert(PlaceTask):
 
     def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"insert the {self.names[draw.target]} into the {self.receptacle(draw)}".replace("_", " ")
+        return f"insert the {self.names[draw.target]} into the {self.receptacle(draw)}"

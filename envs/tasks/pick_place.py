@@ -38,4 +38,4 @@ class PickPlace(PlaceTask):
         """See `Task`."""
         word = "into" if self.receptacles[draw.other].depth > 0 else "onto"
         thing, place = self.names[draw.target], self.receptacle(draw)
-        return f"put the {thing} {word} the {place}".replace("_", " ")
+        return f"put the {thing} {word} the {place}"

@@ -28,4 +28,4 @@ class Stack(PlaceTask):
 
     def sentence(self, draw: Draw) -> str:
         """See `Task`."""
-        return f"stack the {self.names[draw.target]} on the {self.receptacle(draw)}".replace("_", " ")
+        return f"stack the {self.names[draw.target]} on the {self.receptacle(draw)}"

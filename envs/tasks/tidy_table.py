@@ -139,7 +139,7 @@ class TidyTable(PlaceTask):
         listed = (
             ", ".join(f"the {thing}" for thing in things[:-1]) + f" and the {things[-1]}" if things[1:] else things[0]
         )
-        return f"tidy up: put {listed} into the {self.receptacle(draw)}".replace("_", " ")
+        return f"tidy up: put {listed} into the {self.receptacle(draw)}"
 
     def _inside(self, sensors: Sensors) -> NDArray[np.bool_]:
         """Whether (n, K) each object rests in the receptacle."""
