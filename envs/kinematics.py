@@ -8,8 +8,8 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import rotations
-from .robots import Robot
-from .robots.mount import Mount, yaw_quaternion
+from .robots import Arm
+from .robots.mount import Mount
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -27,7 +27,7 @@ class InverseKinematics:
     kinematic solutions with singularity robustness", 1986).
     """
 
-    def __init__(self, robot: Robot, mount: Mount, num_envs: int, num_threads: int = 1) -> None:
+    def __init__(self, robot: Arm, mount: Mount, num_envs: int, num_threads: int = 1) -> None:
         model = _arm_model(robot, mount)
         # Little work: waking threads for it pays for many arms only.
         self._batch = Batch(model, num_envs, nthread=num_threads if num_envs >= _MANY else 1)
@@ -78,7 +78,7 @@ class InverseKinematics:
         return joints, rotations.norm(position - at), angle
 
 
-def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
+def _arm_model(robot: Arm, mount: Mount) -> mujoco.MjModel:
     """The robot alone at its place, with nothing that kinematics do not need."""
     spec = robot.build()
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
@@ -86,5 +86,5 @@ def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
         spec.delete(geom)
     base = spec.body(robot.root)
     base.pos = mount.position
-    base.quat = yaw_quaternion(mount.yaw)
+    base.quat = mount.quaternion
     return spec.compile()

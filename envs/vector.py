@@ -89,8 +89,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TaskError(f"autoreset_mode={autoreset_mode!r} is not known; choose one of {modes}") from None
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.config.render_mode
-        parts = task_type(self.config.task).parts_of(self.config.scene)
-        self.world: World = build_world(self.config.scene, get_robot(self.config.robot), parts=parts)
+        mounting = task_type(self.config.task).mounting(self.config.scene)
+        self.world: World = build_world(self.config.scene, get_robot(self.config.robot), mounting=mounting)
         self.world.camera(self.config.camera)
         self.task: Task = make_task(
             self.config.task, self.world, self.num_envs, object=self.config.object, config=self.config.task_config

@@ -172,6 +172,6 @@ class PlaceTask(GraspTask):
         return self.receptacles[int(self.other[row])].name
 
     def _in_reach(self, place: Receptacle) -> bool:
-        near, far = self.world.robot.reach
+        near, far = self.world.arm.reach
         distance = float(np.hypot(*(self.world.outlines[place.name].center - self.world.base_pos[:2])))
         return near <= distance <= far
