@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ...scenes import Scene
 from ..shapes import Outline
+from .hand import need_hand
 from .mount import GRID, Mount, Surroundings, free_objects, on_supports
-from .robot import Posture, Robot
+from .robot import Robot
 
 Array = NDArray[np.float64]
 Fits = Callable[[str, Outline], bool]
@@ -22,7 +23,7 @@ BEHIND = 0.12
 """An object is at its best so far [m] in front of the base: straight below the fingers of the waiting hand."""
 LIFTED = 0.3
 """Height [m] above the support at which the palm is turned up."""
-_TRIED = 40  # places whose surroundings are looked at
+_TRIED = 200  # places whose surroundings are looked at
 
 
 class BehindObjects:
@@ -75,11 +76,11 @@ class PalmUp:
     """For a hand that works on what lies in it: palm up above the place where that was found.
 
     Args:
-        fits: see `Fits`. posture: of the hand. rest: where the thing lies, in the base's frame (3,) [m].
+        fits: see `Fits`. rest: where the thing lies, in the base's frame (3,) [m].
     """
 
-    def __init__(self, fits: Fits, posture: Posture, rest: tuple[float, float, float]) -> None:
-        self._fits, self._posture, self._rest = fits, posture, rest
+    def __init__(self, fits: Fits, rest: tuple[float, float, float]) -> None:
+        self._fits, self._rest = fits, rest
 
     def work(self, scene: Scene) -> tuple[str, ...]:
         """See `Mounting`."""
@@ -87,13 +88,13 @@ class PalmUp:
 
     def mounts(self, around: Surroundings, robot: Robot) -> list[Mount]:
         """See `Mounting`."""
-        found = []
+        found, posture = [], need_hand(robot).cradle
         for support, names in on_supports(around.scene)[1].items():
             fitting = [name for name in names if self._fits(name, around.objects[name])]
             for name in fitting or names:
                 x, y = around.objects[name].center - [self._rest[0], -self._rest[1]]
                 place = (float(x), float(y), around.surfaces[support].high + LIFTED)
-                mount = Mount(place, 0.0, support, 0.0, tuple(fitting or names), 0.08, self._posture)
+                mount = Mount(place, 0.0, support, 0.0, tuple(fitting or names), 0.08, posture)
                 found.append((len(fitting), mount))
         found.sort(key=lambda item: -item[0])
         return [mount for _, mount in found[:_TRIED]]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ...scenes import Scene
 from .. import rotations
 from ..rewards import tolerance
-from ..robots import HAND
 from ..robots.hand_mount import PalmUp
 from ..robots.mount import Mounting
 from ..simulator import Array, Ids, Sensors
@@ -65,7 +64,7 @@ class HandReorient(HandTask):
     @classmethod
     def mounting(cls, scene: Scene) -> Mounting:
         """See `Task`: palm up above a cube that fits."""
-        return PalmUp(lambda name, shape: _fits(scene, name), HAND.cradle, REST)
+        return PalmUp(lambda name, shape: _fits(scene, name), REST)
 
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be a small, light cube."""
