@@ -261,13 +261,17 @@ def bench_experts(
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
     num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 50,
+    merge: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --json: an earlier report to put the figures into.")
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Count how often scripted experts, and random actions, solve the tasks."""
     with _Session(as_json, debug, "nothing is kept") as session:
-        from .benchmarks.experts import run_experts
+        from .benchmarks.experts import read_report, run_experts
 
+        earlier = None if merge is None else read_report(merge)
         with StageProgress() as progress:
             result = run_experts(
                 episodes=episodes,
@@ -278,7 +282,7 @@ def bench_experts(
                 notify=session.watched(progress.notify),
             )
         if as_json:
-            session.answer(result.to_dict())
+            session.answer(result.to_dict() if earlier is None else result.merged(earlier))
         else:
             session.console.print(result.table(), markup=False, highlight=False, soft_wrap=True)
 

@@ -17,8 +17,8 @@ class Entry(NamedTuple):
     steps: int
 
 
-def _task(name: str, scene: str, steps: int) -> Entry:
-    return Entry({"task": name, "scene": scene, "object_jitter": JITTER}, steps)
+def _task(name: str, scene: str, steps: int, **keywords: Any) -> Entry:
+    return Entry({"task": name, "scene": scene, "object_jitter": JITTER, **keywords}, steps)
 
 
 ENVIRONMENTS: dict[str, Entry] = {
@@ -34,6 +34,8 @@ ENVIRONMENTS: dict[str, Entry] = {
     "PocketWorlds/CloseDrawer-v0": _task("close_drawer", "kitchen", 150),
     "PocketWorlds/OpenDoor-v0": _task("open_door", "kitchen", 150),
     "PocketWorlds/PressButton-v0": _task("press_button", "kitchen", 100),
+    "PocketWorlds/HandLift-v0": _task("hand_lift", "tabletop", 160, robot="hand"),
+    "PocketWorlds/HandReorient-v0": _task("hand_reorient", "palm", 200, robot="hand"),
 }
 
 

@@ -1,6 +1,7 @@
 """Writes `docs/environments.md`, and its pictures, from the registry and from the experts' benchmark.
 
     pocketworlds bench experts --episodes 200 --scenes 50 --json > docs/data/experts.json
+    pocketworlds bench experts --episodes 200 --scenes 50 --ids Lift-v0 --merge docs/data/experts.json --json  # one id
     python -m pocketworlds.benchmarks.environments_page            # the page; --pictures draws the pictures too
 
 What the page says of an id is read off the environment: spaces, lengths and weights from `envs.catalogue`, the meaning
@@ -13,12 +14,13 @@ import argparse
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..envs.catalogue import Description, catalogue
+from ..envs.catalogue import Description, catalogue, known_ids
 from ..envs.control import POSITION_STEP, ROTATION_STEP
+from ..envs.robots import HAND
 from ..envs.tasks import Task, task_type
 from ..errors import TaskError
 from ..registry import ENVIRONMENTS, JITTER
@@ -28,12 +30,19 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, DATA, PICTURES = DOCS / "environments.md", DOCS / "data" / "experts.json", DOCS / "images" / "envs"
 
 PARTS = {
-    "joint_pos": "arm joint positions [rad]",
-    "joint_vel": "arm joint velocities [rad/s]",
+    "joint_pos": "joint positions [rad], of slides [m]",
+    "joint_vel": "joint velocities [rad/s], [m/s]",
     "gripper_width": "distance between the pads [m]",
     "pad_contact": "whether each pad touches something",
     "grip_pos": "point between the pads [m]",
     "grip_axes": "first two columns of the hand's frame",
+    "tip_contact": "whether each fingertip touches something, thumb first",
+    "tip_from_palm": "the fingertips in the palm's frame [m]",
+    "palm_pos": "centre of the palm's surface [m]",
+    "palm_axes": "first two columns of the palm's frame: along the fingers, towards the thumb",
+    "object_from_palm": "the target in the palm's frame [m]",
+    "object_spin": "its angular velocity in its own frame [rad/s]",
+    "goal": "what is left: the way to the goal [m], or sine and cosine of the angle",
     "goal_pos": "the goal [m]",
     "goal_from_grip": "the goal, seen from the point between the pads [m]",
     "object_pos": "the target [m]",
@@ -65,24 +74,43 @@ Steps are control steps of 50 ms, after which an episode is truncated; success d
 
 ## What all of them share
 
-**Action**, `Box(-1, 1, ({actions},), float32)` with the default `control_mode="ee_delta"`: three of translation (a full
-one moves the hand by {move:.1f} cm), three of rotation ({turn:.2f} rad), in the axes of the robot's base, and one for
-the gripper (-1 closed, 1 open).
+**Action**, `Box(-1, 1, (n,), float32)`, what it means depends on the robot and on `control_mode`; see below.
 
 **Observation**, `Box(-inf, inf, (n,), float32)` with the default `obs_mode="state"`; `unwrapped.state_layout` says
-where each part lies. All begin with these {common_size} numbers:
-
-{common}
+where each part lies. All of one kind of robot begin alike; see below.
 
 **Reward**, in [0, 1]: with the default `reward_mode="dense"` the weighted sum of the terms below, each in [0, 1] and
 reported as `info["reward/<term>"]`; `task_config={{"scales": {{...}}}}` changes the weights. With
 `reward_mode="sparse"` it is 1 at success and 0 elsewhere. The term `success` is `info["is_success"]`.
 
-**Start.** The arm stands near its home, objects are moved by up to {jitter:.0f} cm from their places, never into each
+**Start.** The robot stands near its home, objects are moved by up to {jitter:.0f} cm from their places, never into each
 other, and target and goal are drawn. `scene=` puts any of these tasks into another scene, a scanned one too; what does
 not suit it is refused with the reason. `scene=[...]` takes several, built-in or scanned: worlds of all of them step in
 one batch, each episode in the one that its seed and index draw (or `reset(options={{"scene": i}})`), which
 `info["scene_index"]` names.
+"""
+
+_ARM = """\
+## The arm
+
+**Action** ({actions},) with the default `control_mode="ee_delta"`: three of translation (a full one moves the hand by
+{move:.1f} cm), three of rotation ({turn:.2f} rad), in the axes of the robot's base, and one for the gripper (-1 closed,
+1 open). `joint_delta` and `joint_pos` take one a joint and the gripper's. Observations begin with {size} numbers:
+
+{common}
+"""
+
+_HAND = """\
+## The hand
+
+Ids named `Hand...` have `robot="hand"`: {fingers} finger joints on a gantry of {base} (three slides and a turn about
+the vertical).
+
+**Action** ({actions},) with the default `control_mode="joint_delta"`: one a joint, the gantry's first, then thumb,
+index, middle, ring and little finger; a full one moves a slide by {move:.1f} cm and turns a joint by {turn:.2f} rad.
+`joint_pos` takes positions between the joints' limits. Observations begin with {size} numbers:
+
+{common}
 """
 
 
@@ -93,19 +121,28 @@ def page(found: Sequence[Description], data: Mapping[str, Any]) -> str:
         found: from `catalogue()`. data: what `pocketworlds bench experts --scenes 50 --json` printed.
     """
     scores = {(score["env_id"], score["policy"]): score for score in data["scores"]}
-    common = _common(found)
-    head = _HEAD.format(
-        summary=_summary(found, scores),
-        counted=_counted(data),
-        actions=found[0].action_size,
+    head = _HEAD.format(summary=_summary(found, scores), counted=_counted(data), jitter=100 * JITTER)
+    common = {kind: _common([d for d in found if d.kind == kind]) for kind in ("arm", "hand")}
+    sizes = {d.kind: d.action_size for d in found}
+    step = dict(zip(HAND.joints, HAND.steps, strict=True))
+    arm = _ARM.format(
+        actions=sizes["arm"],
         move=100 * POSITION_STEP,
         turn=ROTATION_STEP,
-        common_size=sum(common.values()),
-        common=_parts_table(common),
-        jitter=100 * JITTER,
+        size=sum(common["arm"].values()),
+        common=_parts_table(common["arm"]),
     )
-    sections = [_section(description, common, scores) for description in found]
-    return "\n".join([head, *sections, _scenes(data), ""])
+    hand = _HAND.format(
+        fingers=len(HAND.finger_joints),
+        base=len(HAND.base_joints),
+        actions=sizes["hand"],
+        move=100 * step["base_x"],
+        turn=step["index_middle"],
+        size=sum(common["hand"].values()),
+        common=_parts_table(common["hand"]),
+    )
+    sections = [_section(description, common[description.kind], scores) for description in found]
+    return "\n".join([head, arm, hand, *sections, _scenes(data), ""])
 
 
 def reward_terms(task: type[Task]) -> dict[str, str]:
@@ -149,7 +186,8 @@ def _section(
         f"![{d.instruction}](images/envs/{_short(d.env_id)}.png)",
         _purpose(d, task),
         f"For example *{d.instruction}*.{targets} Scene `{d.scene}`, {d.steps} steps ({d.seconds:g} s). "
-        f"Action `({d.action_size},)`, state `({d.observation_size},)`: the {sum(common.values())} common numbers and",
+        f"Action `({d.action_size},)`, state `({d.observation_size},)`: the {sum(common.values())} numbers of the "
+        f"[{d.kind}](#the-{d.kind}) and",
         _parts_table(parts),
         _table(["reward term", "weight", "meaning"], rewards),
     ]
@@ -233,19 +271,19 @@ def _anchor(env_id: str) -> str:
     return _short(env_id).lower()
 
 
-def draw_pictures(folder: Path) -> None:
-    """One small picture of every id: the moment at which the expert first succeeds, in episode 0 of seed 0."""
+def draw_pictures(folder: Path, env_ids: Iterable[str]) -> None:
+    """One small picture of each id: the moment at which the expert first succeeds, in episode 0 of seed 0."""
     import gymnasium as gym
     from PIL import Image
 
     from ..agents.experts import make_expert
 
     folder.mkdir(parents=True, exist_ok=True)
-    for env_id, entry in ENVIRONMENTS.items():
+    for env_id in env_ids:
         env: Any = gym.make_vec(env_id, num_envs=1, render_size=(640, 480))
         _, info = env.reset(seed=0)
         expert = make_expert(env)
-        for _ in range(entry.steps - 1):
+        for _ in range(ENVIRONMENTS[env_id].steps - 1):
             if info["is_success"][0]:
                 break
             *_, info = env.step(expert.act())
@@ -259,9 +297,10 @@ def draw_pictures(folder: Path) -> None:
 def main() -> None:
     """Writes the page, and with `--pictures` the pictures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--pictures", action="store_true", help="draw the pictures too")
-    if parser.parse_args().pictures:
-        draw_pictures(PICTURES)
+    parser.add_argument("--pictures", nargs="*", metavar="ID", help="draw the pictures too: all, or those of some ids")
+    ids = parser.parse_args().pictures
+    if ids is not None:
+        draw_pictures(PICTURES, known_ids(ids or ENVIRONMENTS))
     PAGE.write_text(page(catalogue(), json.loads(DATA.read_text(encoding="utf-8"))), encoding="utf-8")
     print(PAGE)
 

@@ -2,6 +2,8 @@
 
     pocketworlds bench experts --episodes 200 --scenes 50
 
+With `--ids` only some ids play, and `--merge FILE` puts their figures among those of an earlier report.
+
 Every environment id plays the same episodes (seeds s, s + 1, ...) with its expert and with uniformly random actions.
 Counted is success at the last step of an episode, and at any step. With `scenes` every task's expert also plays so many
 episodes in each other built-in scene; where a scene has nothing that suits a task, the reason is kept. The figures
@@ -10,12 +12,14 @@ depend on neither the number of worlds at once nor the number of threads.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +118,27 @@ class ExpertsResult:
                 told.append(f"{score.env_id}: random actions solve {score.ever}/{score.episodes}")
         return told
 
+    def merged(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
+        """`to_dict` of an earlier run with this run's figures put in, or in place of those of the same name.
+
+        Raises:
+            TaskError: it was another number of episodes, or the report is of something else.
+        """
+        new = self.to_dict()
+        for name in ("episodes", "seed", "asked_for"):
+            if earlier.get(name) != new[name]:
+                raise TaskError(
+                    f"the earlier report has {name}={earlier.get(name)!r}, this run {new[name]!r}; run with the same"
+                )
+        keys = {"scores": ("env_id", "policy"), "elsewhere": ("env_id", "scene"), "unsuitable": ("task", "scene")}
+        result = {**earlier, "seconds": round(earlier["seconds"] + new["seconds"], 1)}
+        for name, key in keys.items():
+            rows = {tuple(row[part] for part in key): row for row in (*earlier[name], *new[name])}
+            result[name] = list(rows.values())
+        anew = {score["env_id"] for score in new["scores"]}
+        kept = [told for told in earlier["short"] if told.partition(":")[0] not in anew]
+        return {**result, "short": [*kept, *new["short"]]}
+
     def table(self) -> str:
         """The whole report as text."""
         tables = [_main_table(self)]
@@ -176,6 +201,21 @@ def run_experts(
                 unsuitable.append((ENVIRONMENTS[env_id].keywords.get("task", "lift"), scene, str(error)))
     seconds = time.perf_counter() - start
     return ExpertsResult(episodes, scenes, seed, seconds, tuple(scores), tuple(elsewhere), tuple(unsuitable))
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """What `pocketworlds bench experts --json` printed.
+
+    Raises:
+        TaskError: it cannot be read, or is something else.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TaskError(f"{path} cannot be read as an earlier report ({error}); give what --json printed") from None
+    if not isinstance(report, dict) or not {"scores", "elsewhere", "unsuitable", "short", "seconds"} <= set(report):
+        raise TaskError(f"{path} is no report of this benchmark; give what `pocketworlds bench experts --json` printed")
+    return report
 
 
 def play(

@@ -5,13 +5,14 @@ nothing of ours in it, and state observations of every environment under fixed a
 (or the processor's arithmetic) has changed; if only the second does, we have.
 
     python -m pocketworlds.benchmarks.golden            # compare
-    python -m pocketworlds.benchmarks.golden --write    # record for this version
+    python -m pocketworlds.benchmarks.golden --write    # record for this version; followed by ids: only these anew
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import gymnasium as gym
@@ -75,10 +76,11 @@ def golden_file() -> Path:
     return FOLDER / f"{mujoco.__version__}.json"
 
 
-def record() -> Path:
-    """Writes the numbers of the installed MuJoCo version."""
-    values = {"engine": engine_trajectory(), **{env_id: environment_trajectory(env_id) for env_id in ENVIRONMENTS}}
+def record(env_ids: Sequence[str] = ()) -> Path:
+    """Writes the numbers of the installed MuJoCo version: all, or those of some ids beside what is recorded already."""
     path = golden_file()
+    kept = json.loads(path.read_text()) if env_ids and path.is_file() else {"engine": engine_trajectory()}
+    values = {**kept, **{env_id: environment_trajectory(env_id) for env_id in env_ids or ENVIRONMENTS}}
     path.parent.mkdir(exist_ok=True)
     lines = [f'  "{name}": {json.dumps(_rounded(value))}' for name, value in values.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
@@ -102,9 +104,10 @@ def _rounded(value: object) -> object:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description="Compare or record golden trajectories.")
-    parser.add_argument("--write", action="store_true", help="record for the installed MuJoCo version")
-    if parser.parse_args().write:
-        print(f"wrote {record()}")
+    parser.add_argument("--write", nargs="*", metavar="ID", help="record for the installed MuJoCo version")
+    ids = parser.parse_args().write
+    if ids is not None:
+        print(f"wrote {record(ids)}")
         return
     path = golden_file()
     if not path.is_file():

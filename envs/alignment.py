@@ -27,11 +27,6 @@ _OFFSET = 1e-6  # [m]
 _SIZES = ("nq", "nv", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntree", "nM", "nC", "nD", "nbvh")
 
 
-def free_objects(scene: Scene) -> tuple[str, ...]:
-    """Names of a scene's free objects, in its order."""
-    return tuple(item.name for item in scene.objects if item.mobility == "free")
-
-
 def with_fillers(scene: Scene, free: int) -> Scene:
     """The scene with its free objects first, filled up to `free` of them: so they lie at the same places in `qpos`."""
     moving = [item for item in scene.objects if item.mobility == "free"]

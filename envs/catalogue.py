@@ -22,7 +22,8 @@ class Description:
     """An environment id with its default keywords.
 
     Attributes:
-        env_id, task, scene: names. steps: control steps after which an episode is truncated; `seconds` they last.
+        env_id, task, scene, robot: names. kind: of robot, "arm" or "hand".
+        steps: control steps after which an episode is truncated; `seconds` they last.
         instruction: that of the first episode of seed 0. targets: what an instruction may be about.
         action_size, control_mode: of the action, all in [-1, 1]. observation_size: of a state observation.
         observation: its parts and their sizes, in their order. rewards: the terms of the dense reward and their
@@ -32,6 +33,8 @@ class Description:
     env_id: str
     task: str
     scene: str
+    robot: str
+    kind: str
     steps: int
     seconds: float
     instruction: str
@@ -64,6 +67,8 @@ def describe(env_id: str) -> Description:
             env_id=env_id,
             task=env.task.name,
             scene=env.world.scene.name,
+            robot=env.world.robot.name,
+            kind=env.world.robot.kind,
             steps=entry.steps,
             seconds=entry.steps / CONTROL_RATE,
             instruction=str(info["instruction"][0]),

@@ -14,8 +14,8 @@ from ..errors import TaskError
 from ..scenes import Scene, load_scene
 from .builtin import builtin_names, builtin_scene
 from .control import CONTROL_MODES
-from .robots import get_robot
-from .tasks import TASKS
+from .robots import Robot, get_robot
+from .tasks import TASKS, task_type
 
 BACKENDS = ("physics",)
 REWARD_MODES = ("dense", "sparse")
@@ -54,18 +54,19 @@ class Config:
     Attributes:
         scene: a `Scene`, a scene folder, or the name of a built-in scene; or a list of them: every episode then takes
             place in one of these, drawn by its seed and index.
-        task: "lift" or "push". object: its target, a name or an index among the free
+        task: its name, such as "lift" or "push". object: its target, a name or an index among the free
             objects; None draws one each episode.
-        robot: "panda", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). backend: "physics".
+        robot: "panda", "hand", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). Tasks named "hand_..."
+            are for the hand, all others for an arm. backend: "physics".
         obs_mode: "state", "rgb", "depth", "rgbd" or several joined by "+"; one alone gives a Box, several a Dict.
-        control_mode: "ee_delta" or "joint_delta" (see `envs.control`).
+        control_mode: "ee_delta", "joint_delta" or "joint_pos" (see `envs.control`); by default the robot's first.
         reward_mode: "dense" or "sparse", both in [0, 1].
         render_mode: "rgb_array" or None.
         camera: of rgb and depth observations and of `render`: "front" (placed automatically), "wrist", or a
             scene's own.
         image_size: (width, height) of image observations, or one number for both. render_size: of `render`.
         object_jitter: objects move by up to so much [m] from their scanned places at the start, never into each other.
-        joint_noise: arm joints start within so much [rad] of home.
+        joint_noise: joints start within so much [rad] (slides: [m]) of home.
         terminate_on_success: end the episode at success; off by default, so that holding on is rewarded.
         task_config: overrides of the task's settings and reward scales.
         num_threads: of the physics batch; 0 takes all processors.
@@ -113,14 +114,16 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     for name in ("image_size", "render_size"):
         if name in given:
             given[name] = _size(name, given[name])
+    _choice("task", given.get("task", Config.task), tuple(TASKS))
+    robot = get_robot(given.get("robot", Config.robot))
+    given.setdefault("control_mode", robot.control_modes[0])
     config = Config(**given)
-    _choice("task", config.task, tuple(TASKS))
     _choice("backend", config.backend, BACKENDS)
     _choice("control_mode", config.control_mode, CONTROL_MODES)
+    _check_robot(robot, config)
     _choice("reward_mode", config.reward_mode, REWARD_MODES)
     if config.render_mode is not None:
         _choice("render_mode", config.render_mode, RENDER_MODES)
-    get_robot(config.robot)
     parse_observations(config.obs_mode)
     _number("object_jitter", config.object_jitter, 0.2)
     _number("joint_noise", config.joint_noise, 0.1)
@@ -174,6 +177,18 @@ def parse_observations(mode: Any) -> tuple[str, ...]:
             )
         found.update(_ALIASES.get(part, (part,)))
     return tuple(kind for kind in OBSERVATIONS if kind in found)
+
+
+def _check_robot(robot: Robot, config: Config) -> None:
+    wanted = task_type(config.task).robots
+    if robot.kind != wanted:
+        choice = "robot='hand'" if wanted == "hand" else "an arm with a gripper, such as robot='panda'"
+        raise TaskError(f"task {config.task!r} needs {choice}; robot={config.robot!r} is not of that kind")
+    if config.control_mode not in robot.control_modes:
+        raise TaskError(
+            f"control_mode={config.control_mode!r} is not for robot={config.robot!r}; "
+            f"it takes {list(robot.control_modes)}"
+        )
 
 
 def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

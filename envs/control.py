@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from . import rotations
 from .kinematics import InverseKinematics
+from .simulator import Sensors
 from .world import World
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 CONTROL_MODES = ("ee_delta", "joint_delta", "joint_pos")
+"""All there are; `Robot.control_modes` says which a robot takes."""
 
 POSITION_STEP = 0.025
 """Translation [m] per control period of a full action: 0.5 m/s at 20 Hz."""
 ROTATION_STEP = 0.15
 """Rotation [rad] per control period of a full action: 3 rad/s at 20 Hz."""
-JOINT_STEP = 0.1
-"""Joint motion [rad] per control period of a full action: 2 rad/s at 20 Hz, within every joint's limit."""
 
 # The target may lead the measured pose by so much, no more: a blocked arm neither winds up nor presses without bound.
 _POSITION_LEAD = 0.06
@@ -31,18 +31,18 @@ _ROTATION_LEAD = 0.3
 
 
 class Controller(Protocol):
-    """Turns actions into servo targets for the arm and the gripper; keeps its targets between steps."""
+    """Turns actions into servo targets for joints and gripper; keeps its targets between steps."""
 
     action_size: int
 
-    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
-        """Starts worlds `ids` from measured poses of m rows."""
+    def reset(self, ids: Ids, sensors: Sensors) -> None:
+        """Starts worlds `ids` (m,) from what their sensors say."""
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """Gives worlds `ids` (m,), which are about to be reset, the scenes `members` (m,)."""
 
-    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
-        """Servo targets (m, joints + 1), arm then gripper, for actions (m, action_size) and m measured poses."""
+    def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
+        """Targets (m, J + A), joints then other actuators, for actions (m, action_size) and all worlds' sensors."""
 
     def get_state(self) -> dict[str, Array]:
         """The live arrays that carry over between steps, one row a world."""
@@ -64,34 +64,36 @@ def make_controller(mode: str, worlds: Sequence[World], num_envs: int, num_threa
 
 
 class JointDelta:
-    """`joint_delta`: a motion of each arm joint and the gripper, each in [-1, 1].
+    """`joint_delta`: a motion of each joint, each in [-1, 1], then the gripper, if there is one.
 
-    The target moves by `JOINT_STEP` times the action and stays within 0.2 rad of the measured position. The gripper's
-    action is absolute: -1 closes, +1 opens.
+    The target moves by `Robot.steps` times the action and stays within `Robot.leads` of the measured position: a
+    blocked joint neither winds up nor presses without bound. The gripper's action is absolute: -1 closes, +1 opens.
+    Joints that the task holds stay where they are.
     """
-
-    _LEAD = 0.2
 
     def __init__(self, world: World, num_envs: int) -> None:
         self._world = world
-        self._joints = np.zeros((num_envs, len(world.robot.home)))
-        self.action_size = len(world.robot.home) + 1
+        self._low, self._high = np.array(world.robot.joint_low), np.array(world.robot.joint_high)
+        self._step, self._lead = np.array(world.robot.steps), np.array(world.robot.leads)
+        self._joints = np.zeros((num_envs, len(world.home)))
+        self.action_size = len(world.joint_ctrl) + len(world.other_ctrl)
 
-    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+    def reset(self, ids: Ids, sensors: Sensors) -> None:
         """See `Controller`."""
-        self._joints[ids] = joint_pos
+        self._joints[ids] = sensors["joint_pos"][ids]
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Controller`: the robot is the same in all scenes."""
 
-    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+    def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
-        robot = self._world.robot
-        joints = self._joints[ids] + JOINT_STEP * action[:, :-1]
-        joints = np.clip(joints, joint_pos - self._LEAD, joint_pos + self._LEAD)
-        joints = np.clip(joints, robot.joint_low, robot.joint_high)
+        count, measured = len(self._step), sensors["joint_pos"][ids]
+        joints = self._joints[ids] + self._step * action[:, :count]
+        joints = np.clip(joints, measured - self._lead, measured + self._lead)
+        joints = np.clip(joints, self._low, self._high)
+        joints = np.where(self._world.held, self._world.home, joints)
         self._joints[ids] = joints
-        return np.concatenate([joints, grip_target(self._world, action[:, -1:])], axis=1)
+        return np.concatenate([joints, self._world.robot.other_targets(action[:, count:])], axis=1)
 
     def get_state(self) -> dict[str, Array]:
         """See `Controller`."""
@@ -99,30 +101,31 @@ class JointDelta:
 
 
 class JointPosition:
-    """`joint_pos`: a position of each arm joint and the gripper, each in [-1, 1] between the joint's limits.
+    """`joint_pos`: a position of each joint, each in [-1, 1] between the joint's limits, then the gripper, if any.
 
-    The target moves at the joints' speed limits at most: within 0.2 rad of the measured position. The gripper's action
-    is absolute: -1 closes, +1 opens.
+    The target stays within `Robot.leads` of the measured position, which limits the speed. The gripper's action is
+    absolute: -1 closes, +1 opens. Joints that the task holds stay where they are.
     """
-
-    _LEAD = 0.2
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._low, self._high = np.array(world.robot.joint_low), np.array(world.robot.joint_high)
-        self.action_size = len(world.robot.home) + 1
+        self._lead = np.array(world.robot.leads)
+        self.action_size = len(world.joint_ctrl) + len(world.other_ctrl)
 
-    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+    def reset(self, ids: Ids, sensors: Sensors) -> None:
         """See `Controller`: nothing carries over."""
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Controller`: the robot is the same in all scenes."""
 
-    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+    def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
-        joints = self._low + (self._high - self._low) * (action[:, :-1] + 1) / 2
-        joints = np.clip(joints, joint_pos - self._LEAD, joint_pos + self._LEAD)
-        return np.concatenate([joints, grip_target(self._world, action[:, -1:])], axis=1)
+        count, measured = len(self._lead), sensors["joint_pos"][ids]
+        joints = self._low + (self._high - self._low) * (action[:, :count] + 1) / 2
+        joints = np.clip(joints, measured - self._lead, measured + self._lead)
+        joints = np.where(self._world.held, self._world.home, joints)
+        return np.concatenate([joints, self._world.robot.other_targets(action[:, count:])], axis=1)
 
     def get_state(self) -> dict[str, Array]:
         """See `Controller`: nothing carries over."""
@@ -141,25 +144,26 @@ class EndEffectorDelta:
 
     def __init__(self, worlds: Sequence[World], num_envs: int, num_threads: int) -> None:
         self._world = world = worlds[0]
-        self._solver = InverseKinematics(world.robot, [each.mount for each in worlds], num_envs, num_threads)
+        self._solver = InverseKinematics(world.arm, [each.mount for each in worlds], num_envs, num_threads)
         self._bases = np.stack([each.base_mat for each in worlds])
         self._base = np.repeat(self._bases[:1], num_envs, axis=0)
-        self._joints = np.zeros((num_envs, len(world.robot.home)))
+        self._joints = np.zeros((num_envs, len(world.home)))
         self._position = np.zeros((num_envs, 3))
         self._rotation = np.zeros((num_envs, 3, 3))
 
-    def reset(self, ids: Ids, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> None:
+    def reset(self, ids: Ids, sensors: Sensors) -> None:
         """See `Controller`."""
-        self._joints[ids], self._position[ids], self._rotation[ids] = joint_pos, grip_pos, grip_mat
+        self._joints[ids] = sensors["joint_pos"][ids]
+        self._position[ids], self._rotation[ids] = sensors["grip_pos"][ids], sensors["grip_mat"][ids]
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Controller`."""
         self._base[ids] = self._bases[members]
         self._solver.assign(ids, members)
 
-    def target(self, ids: Ids, action: Array, joint_pos: Array, grip_pos: Array, grip_mat: Array) -> Array:
+    def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
-        base = self._base[ids]
+        base, grip_pos, grip_mat = self._base[ids], sensors["grip_pos"][ids], sensors["grip_mat"][ids]
         lead = self._position[ids] + rotations.rotate(base, POSITION_STEP * action[:, :3]) - grip_pos
         position = grip_pos + lead * _shrink(lead, _POSITION_LEAD)
         turned = rotations.from_vector(rotations.rotate(base, ROTATION_STEP * action[:, 3:6])) @ self._rotation[ids]
@@ -167,17 +171,11 @@ class EndEffectorDelta:
         rotation = rotations.orthonormal(rotations.from_vector(lead * _shrink(lead, _ROTATION_LEAD)) @ grip_mat)
         joints = self._solver.step(ids, self._joints[ids], position, rotation)
         self._joints[ids], self._position[ids], self._rotation[ids] = joints, position, rotation
-        return np.concatenate([joints, grip_target(self._world, action[:, 6:])], axis=1)
+        return np.concatenate([joints, self._world.robot.other_targets(action[:, 6:])], axis=1)
 
     def get_state(self) -> dict[str, Array]:
         """See `Controller`."""
         return {"joints": self._joints, "position": self._position, "rotation": self._rotation}
-
-
-def grip_target(world: World, action: Array) -> Array:
-    """Gripper control, in its actuator's units, of actions in [-1, 1]: -1 closes, +1 opens."""
-    closed, opened = world.robot.grip_control
-    return np.asarray(closed + (opened - closed) * (action + 1) / 2)
 
 
 def _shrink(vector: Array, longest: float) -> Array:

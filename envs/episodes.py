@@ -28,7 +28,8 @@ class EpisodeSampler:
 
     def __init__(self, world: World, task: Task, *, joint_noise: float, object_jitter: float) -> None:
         self._task = task
-        self._home = np.array(world.robot.home)
+        self._home = world.home
+        self._low, self._high = np.array(world.robot.joint_low), np.array(world.robot.joint_high)
         self._noise = joint_noise
         self._position = world.home_qpos[world.object_qpos[:, :3]]
         self._quaternion = world.home_qpos[world.object_qpos[:, 3:]]
@@ -43,6 +44,7 @@ class EpisodeSampler:
     def _one(self, rng: np.random.Generator) -> tuple[Start, Draw]:
         # The order of draws is part of the contract: new ones go at the end.
         joints = self._home + rng.uniform(-self._noise, self._noise, len(self._home))
+        joints = np.clip(joints, self._low, self._high)
         count = len(self._room)
         angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
         turn = rng.uniform(-1, 1, count)

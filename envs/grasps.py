@@ -68,7 +68,7 @@ class GraspPlanner:
         self._world = world
         self._model = world.model
         self._data = mujoco.MjData(world.model)
-        self._solver = InverseKinematics(world.robot, world.mount, 2 * _TRIED)
+        self._solver = InverseKinematics(world.arm, world.mount, 2 * _TRIED)
         self._robot_geoms = np.array(
             [world.model.body(int(b)).name.startswith(PREFIX) for b in world.model.geom_bodyid], dtype=bool
         )
@@ -76,14 +76,14 @@ class GraspPlanner:
     def plan(self, name: str, *, lift: float) -> tuple[Grasp | None, str]:
         """The best grasp of a free object that can be raised by `lift` [m], or None and the reason in plain words."""
         world = self._world
-        self._pose(np.array(world.robot.home), world.robot.max_opening)
+        self._pose(np.array(world.arm.home), world.arm.max_opening)
         body = self._model.body(name).id
         mass = float(self._model.body_subtreemass[body])
         if mass > MAX_MASS:
             return None, f"weighs {mass:.2f} kg, more than {MAX_MASS:.1f} kg"
         candidates, narrowest = self._candidates(name, body)
         if not candidates:
-            limit = world.robot.max_opening - 2 * CLEARANCE
+            limit = world.arm.max_opening - 2 * CLEARANCE
             if narrowest == np.inf:
                 return None, "no pair of opposite faces that the fingers could take from above"
             return None, f"{1e3 * narrowest:.0f} mm wide across its narrow side, the gripper takes {1e3 * limit:.0f} mm"
@@ -92,7 +92,7 @@ class GraspPlanner:
     # -- geometry ------------------------------------------------------------------------------------------------
 
     def _candidates(self, name: str, body: int) -> tuple[list[_Candidate], float]:
-        robot, shape = self._world.robot, self._world.outlines[name]
+        robot, shape = self._world.arm, self._world.outlines[name]
         geoms = collision_geoms(self._model, body)
         com = self._data.xipos[body]
         limit = robot.max_opening - 2 * CLEARANCE
@@ -136,7 +136,7 @@ class GraspPlanner:
         self, geoms: Sequence[int], center: Array, axis: Array, across: Array, reach: float
     ) -> tuple[float, float, float] | None:
         """Where the pads would meet the object along `axis` from `center`: lowest, highest, slant of the faces."""
-        half = 0.9 * self._world.robot.pad_half_width
+        half = 0.9 * self._world.arm.pad_half_width
         low, high = [], []
         for shift in (0.0, half, -half):
             origin = center + shift * across
@@ -157,7 +157,7 @@ class GraspPlanner:
     ) -> list[_Candidate]:
         """Grasps of a vessel's wall, one finger inside, at the two ends of `axis`."""
         down = self._ray(geoms, center + np.array([0, 0, 0.5]), np.array([0, 0, -1.0]))
-        if 0 <= down < 0.5 + self._world.robot.pad_tip + 0.003:
+        if 0 <= down < 0.5 + self._world.arm.pad_tip + 0.003:
             return []  # there is no cavity at the middle
         found = []
         for sign in (1.0, -1.0):
@@ -167,7 +167,7 @@ class GraspPlanner:
             width = outer - inner
             if inner > 0.02 and outer < reach and _MIN_WIDTH <= width < 0.03:
                 point = center + direction * (inner + outer) / 2
-                score = self._score(point, com, width, self._world.robot.max_opening, 0.1)
+                score = self._score(point, com, width, self._world.arm.max_opening, 0.1)
                 found.append(_Candidate(point, axis, width, score))
         return found
 
@@ -204,7 +204,7 @@ class GraspPlanner:
         axes[1::2] *= -1
         down = np.tile([0.0, 0.0, -1.0], (len(points), 1))
         frames = np.stack([np.cross(axes, down), axes, down], axis=2)
-        home = np.tile(self._world.robot.home, (len(points), 1))
+        home = np.tile(self._world.arm.home, (len(points), 1))
         rise = np.array([0, 0, 1.0])
         above, *miss_above = self._solver.solve(home, points + APPROACH * rise, frames)
         at, *miss_at = self._solver.solve(above, points, frames, iterations=40)
@@ -214,7 +214,7 @@ class GraspPlanner:
         if not reached.any():
             distance = float(np.hypot(*(points[0] - self._world.base_pos)[:2]))
             return None, f"out of reach, {distance:.2f} m from the robot's base"
-        low, high = np.array(self._world.robot.joint_low), np.array(self._world.robot.joint_high)
+        low, high = np.array(self._world.arm.joint_low), np.array(self._world.arm.joint_high)
         room = np.minimum(at - low, high - at)
         # Objects start turned a little, and are carried: room to the joint limits, above all of the last joint, which
         # turns the hand, is worth a few centimetres off the middle.
@@ -225,7 +225,7 @@ class GraspPlanner:
             if not reached[index]:
                 continue
             width = chosen[index // 2].width
-            opening = min(width + _PRESHAPE, self._world.robot.max_opening)
+            opening = min(width + _PRESHAPE, self._world.arm.max_opening)
             touched = self._touched(at[index], opening) or self._touched(above[index], opening)
             if touched is None:
                 rotation = self._data.xmat[body].reshape(3, 3)
@@ -247,12 +247,12 @@ class GraspPlanner:
         It touches nothing at the first point, and nothing at the second but the body called `ignore`.
         """
         found = np.ones(len(paths), dtype=np.bool_)
-        low = np.array(self._world.robot.joint_low) + _LIMIT_MARGIN
-        high = np.array(self._world.robot.joint_high) - _LIMIT_MARGIN
+        low = np.array(self._world.arm.joint_low) + _LIMIT_MARGIN
+        high = np.array(self._world.arm.joint_high) - _LIMIT_MARGIN
         reason = "out of the arm's reach on its way"
         for start in range(0, len(paths), 2 * _TRIED):
             part = slice(start, start + 2 * _TRIED)
-            joints = np.tile(self._world.robot.home, (len(paths[part]), 1))
+            joints = np.tile(self._world.arm.home, (len(paths[part]), 1))
             for k in range(paths.shape[1]):
                 joints, distance, angle = self._solver.solve(joints, paths[part, k], frames[part, k])
                 within = ((joints > low) & (joints < high)).all(axis=1)
@@ -283,8 +283,8 @@ class GraspPlanner:
     def _pose(self, joints: Array, opening: float) -> None:
         world, data = self._world, self._data
         data.qpos[:] = world.home_qpos
-        data.qpos[world.arm_qpos] = joints
-        data.qpos[world.finger_qpos] = world.robot.finger_positions(opening)
+        data.qpos[world.joint_qpos] = joints
+        data.qpos[world.gripper.finger_qpos] = world.arm.finger_positions(opening)
         mujoco.mj_kinematics(self._model, data)
         mujoco.mj_comPos(self._model, data)
 
@@ -304,8 +304,8 @@ def home_grip(world: World) -> tuple[Array, Array]:
     data = mujoco.MjData(world.model)
     data.qpos[:] = world.home_qpos
     mujoco.mj_kinematics(world.model, data)
-    grip = data.site_xpos[world.grip_site] - world.base_pos
-    return grip, data.site_xmat[world.grip_site].reshape(3, 3)[:, 1].copy()
+    grip = data.site_xpos[world.gripper.site] - world.base_pos
+    return grip, data.site_xmat[world.gripper.site].reshape(3, 3)[:, 1].copy()
 
 
 def easy_frame(home: Array, closing: Array, away: Array) -> Array:

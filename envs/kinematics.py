@@ -10,8 +10,8 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import rotations
-from .robots import Robot
-from .robots.mount import Mount, yaw_quaternion
+from .robots import Arm
+from .robots.mount import Mount
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -29,7 +29,7 @@ class InverseKinematics:
     kinematic solutions with singularity robustness", 1986).
     """
 
-    def __init__(self, robot: Robot, mounts: Mount | Sequence[Mount], num_envs: int, num_threads: int = 1) -> None:
+    def __init__(self, robot: Arm, mounts: Mount | Sequence[Mount], num_envs: int, num_threads: int = 1) -> None:
         """Makes a model for each place an arm may stand at.
 
         Args:
@@ -95,7 +95,7 @@ class InverseKinematics:
         return joints, rotations.norm(position - at), angle
 
 
-def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
+def _arm_model(robot: Arm, mount: Mount) -> mujoco.MjModel:
     """The robot alone at its place, with nothing that kinematics do not need."""
     spec = robot.build()
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
@@ -103,5 +103,5 @@ def _arm_model(robot: Robot, mount: Mount) -> mujoco.MjModel:
         spec.delete(geom)
     base = spec.body(robot.root)
     base.pos = mount.position
-    base.quat = yaw_quaternion(mount.yaw)
+    base.quat = mount.quaternion
     return spec.compile()

@@ -141,7 +141,8 @@ class LeRobotVectorEnv(gym.vector.VectorWrapper[Any, Any, Any, Any, Any]):
 
     def _agent_pos(self) -> NDArray[np.float32]:
         sensors = self._base.sensors()
-        return np.column_stack([sensors["joint_pos"], sensors["gripper_width"]]).astype(np.float32)
+        parts = [sensors[name] for name in ("joint_pos", "gripper_width") if name in sensors]
+        return np.column_stack(parts).astype(np.float32)
 
     def _observe(self) -> dict[str, Any]:
         width, height = self._base.config.image_size

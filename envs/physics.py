@@ -13,6 +13,7 @@ from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
 from .control import make_controller
+from .proprioception import make_proprioception
 from .rendering import FrameRenderer
 from .resting import Sleep
 from .simulator import Array, Episodes, Ids, Sensors, SimulatorState
@@ -61,23 +62,20 @@ class PhysicsSimulator:
         self.batch = self._sleep.batch
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
-        self._sensordata = self.batch.bind("sensordata")
+        self._own = make_proprioception(world, self.batch)
         self._home = np.stack([each.home_qpos for each in worlds])
         self._part_qpos, self._part_dof, self._handle_sites = (
             np.stack([getattr(each, name) for each in worlds]) for name in ("part_qpos", "part_dof", "handle_sites")
         )
-        self._columns = np.r_[world.arm_ctrl, world.grip_ctrl]
+        self._columns = np.r_[world.joint_ctrl, world.other_ctrl]
         self._before = np.empty_like(self.batch.state)
         self._renderers: dict[tuple[int, int, int, bool, bool], FrameRenderer] = {}
         self._all = np.arange(num_envs)
-        arm, objects, parts = len(world.arm_qpos), len(world.object_qpos), len(world.part_qpos)
+        joints, objects, parts = len(world.home), len(world.object_qpos), len(world.part_qpos)
         self._sensors: dict[str, Array] = {
-            "joint_pos": np.zeros((num_envs, arm)),
-            "joint_vel": np.zeros((num_envs, arm)),
-            "gripper_width": np.zeros(num_envs),
-            "pad_force": np.zeros((num_envs, 2)),
-            "grip_pos": np.zeros((num_envs, 3)),
-            "grip_mat": np.zeros((num_envs, 3, 3)),
+            "joint_pos": np.zeros((num_envs, joints)),
+            "joint_vel": np.zeros((num_envs, joints)),
+            **self._own.arrays(num_envs),
             "object_pos": np.zeros((num_envs, objects, 3)),
             "object_quat": np.zeros((num_envs, objects, 4)),
             "object_vel": np.zeros((num_envs, objects, 6)),
@@ -94,25 +92,22 @@ class PhysicsSimulator:
         self.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
         rows = ids[:, None]
         qpos = self._home[episodes.member]
-        qpos[:, world.arm_qpos] = episodes.joint_pos
+        qpos[:, world.joint_qpos] = episodes.joint_pos
         qpos[:, world.object_qpos[:, :3]] = episodes.object_pos
         qpos[:, world.object_qpos[:, 3:]] = episodes.object_quat
         np.put_along_axis(qpos, self._part_qpos[episodes.member], episodes.part_pos, axis=1)
         self._qpos[ids] = qpos
-        self._ctrl[rows, world.arm_ctrl] = episodes.joint_pos
-        self._ctrl[ids, world.grip_ctrl] = world.robot.grip_control[1]
+        self._ctrl[rows, world.joint_ctrl] = episodes.joint_pos
+        self._ctrl[rows, world.other_ctrl] = world.other_start
         self.batch.forward(ids, stage=_ACC)
         self._read(ids)
-        s = self._sensors
-        self._controller.reset(ids, s["joint_pos"][ids], s["grip_pos"][ids], s["grip_mat"][ids])
+        self._controller.reset(ids, self._sensors)
 
     def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
-        s, batch = self._sensors, self.batch
-        goal = self._controller.target(
-            rows, action[rows], s["joint_pos"][rows], s["grip_pos"][rows], s["grip_mat"][rows]
-        )
+        batch = self.batch
+        goal = self._controller.target(rows, action[rows], self._sensors)
         np.copyto(self._before, batch.state)
         warned = batch.warning[:, _BAD, 1].copy()
         failed = np.zeros(self.num_envs, dtype=np.bool_)
@@ -195,18 +190,9 @@ class PhysicsSimulator:
         """Refreshes the sensors of worlds `rows` from the state and the derived fields."""
         world, s = self.world, self._sensors
         qpos, qvel = self._qpos[rows], self._qvel[rows]
-        s["joint_pos"][rows] = qpos[:, world.arm_qpos]
-        s["joint_vel"][rows] = qvel[:, world.arm_dof]
-        fingers = qpos[:, world.finger_qpos]
-        if world.robot.grip_table is None:
-            s["gripper_width"][rows] = fingers[:, 0] + fingers[:, 1]
-        s["pad_force"][rows] = self._sensordata[rows[:, None], world.pad_sensors]
-        s["grip_pos"][rows] = self._site_pos[rows, world.grip_site]
-        s["grip_mat"][rows] = self._site_mat[rows, world.grip_site].reshape(-1, 3, 3)
-        if world.robot.grip_table is not None:
-            left, right = (self._site_pos[rows, site] for site in world.pad_sites)
-            apart = ((left - right) * s["grip_mat"][rows][:, :, 1]).sum(axis=1)
-            s["gripper_width"][rows] = np.maximum(apart - world.robot.grip_table.gap, 0.0)
+        s["joint_pos"][rows] = qpos[:, world.joint_qpos]
+        s["joint_vel"][rows] = qvel[:, world.joint_dof]
+        self._own.read(rows, qpos, s)
         pose = qpos[:, world.object_qpos]
         s["object_pos"][rows] = pose[:, :, :3]
         s["object_quat"][rows] = pose[:, :, 3:]

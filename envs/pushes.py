@@ -65,7 +65,7 @@ def plan_push(world: World, planner: GraspPlanner, name: str) -> tuple[PushPlan 
     others = [o for other, o in world.outlines.items() if other != name and o.high > plate.high + 0.003]
     others += [o for other, o in world.surfaces.items() if other != item.support and o.high > plate.high + 0.003]
     others = [o for o in others if o.low < shape.high + 0.3]
-    near, far = world.robot.reach
+    near, far = world.arm.reach
     offsets = []
     for angle in (shape.yaw + side * np.pi / 2 + slant for side in range(4) for slant in SLANTS):
         way = np.array([math.cos(angle), math.sin(angle)])
@@ -84,9 +84,9 @@ def plan_push(world: World, planner: GraspPlanner, name: str) -> tuple[PushPlan 
     if not offsets:
         return None, "no free way to push it within reach and on its support"
     tall = shape.high - shape.low > TALL
-    height = min(max(0.4 * (shape.high - shape.low), world.robot.pad_tip + 0.004), 0.035)
+    height = min(max(0.4 * (shape.high - shape.low), world.arm.pad_tip + 0.004), 0.035)
     if tall:
-        height = max(height, world.robot.pad_tip + 0.012)
+        height = max(height, world.arm.pad_tip + 0.012)
     plan = PushPlan(
         offsets=np.array(offsets),
         height=height,

@@ -3,16 +3,12 @@
 Tasks, rewards and observations read nothing but `sensors()`, so that they are the same on every backend. NumPy in and
 out; row i of every array is world i.
 
-Sensors (n worlds, J arm joints, K free objects, P parts with a handle: doors, drawers, buttons; all in the world frame,
-float64):
+Sensors of every robot (n worlds, J joints that actions move one by one, K free objects, P parts with a handle: doors,
+drawers, buttons; all in the world frame, float64):
 
 ==================  =============  ==========================================================
-joint_pos           (n, J)         arm joint positions [rad]
-joint_vel           (n, J)         arm joint velocities [rad/s]
-gripper_width       (n,)           distance between the pads [m]
-pad_force           (n, 2)         sum of normal forces on each pad [N]
-grip_pos            (n, 3)         point between the pads [m]
-grip_mat            (n, 3, 3)      its frame: Z approaches, Y closes
+joint_pos           (n, J)         joint positions [rad], of slides [m]
+joint_vel           (n, J)         joint velocities [rad/s], [m/s]
 object_pos          (n, K, 3)      positions of the free objects' frames [m]
 object_quat         (n, K, 4)      orientations (w, x, y, z)
 object_vel          (n, K, 6)      linear [m/s, world frame], angular [rad/s, body frame]
@@ -20,6 +16,25 @@ part_pos            (n, P)         joint positions of the parts [rad] or [m]
 part_vel            (n, P)         and their velocities
 handle_pos          (n, P, 3)      where to take each part [m]
 handle_mat          (n, P, 3, 3)   a hand's frame there: Z from the hand into the part, X along the bar
+==================  =============  ==========================================================
+
+Of an arm:
+
+==================  =============  ==========================================================
+gripper_width       (n,)           distance between the pads [m]
+pad_force           (n, 2)         sum of normal forces on each pad [N]
+grip_pos            (n, 3)         point between the pads [m]
+grip_mat            (n, 3, 3)      its frame: Z approaches, Y closes
+==================  =============  ==========================================================
+
+Of a hand (tips: thumb, index, middle, ring and little finger):
+
+==================  =============  ==========================================================
+joint_target        (n, J)         what the joints' servos were told last [rad], of slides [m]
+tip_pos             (n, 5, 3)      centres of the fingertips [m]
+tip_force           (n, 5)         sum of normal forces on each tip [N]
+palm_pos            (n, 3)         centre of the palm's surface [m]
+palm_mat            (n, 3, 3)      its frame: X along the fingers, Y to the thumb, Z out of the back
 ==================  =============  ==========================================================
 """
 
@@ -42,7 +57,7 @@ class Episodes:
     """Initial states of m worlds, already drawn: a backend only has to assume them.
 
     Attributes:
-        joint_pos: (m, J) arm joint positions [rad].
+        joint_pos: (m, J) joint positions [rad], of slides [m].
         object_pos: (m, K, 3) [m]. object_quat: (m, K, 4).
         part_pos: (m, P) joint positions of the parts [rad] or [m].
         member: (m,) which of the batch's scenes each world has.

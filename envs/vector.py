@@ -89,8 +89,10 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TaskError(f"autoreset_mode={autoreset_mode!r} is not known; choose one of {modes}") from None
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.config.render_mode
-        parts = [task_type(self.config.task).parts_of(scene) for scene in self.config.scene]
-        self.worlds: tuple[World, ...] = build_worlds(self.config.scene, get_robot(self.config.robot), parts=parts)
+        mountings = [task_type(self.config.task).mounting(scene) for scene in self.config.scene]
+        self.worlds: tuple[World, ...] = build_worlds(
+            self.config.scene, get_robot(self.config.robot), mountings=mountings
+        )
         for world in self.worlds:
             world.camera(self.config.camera)
         self.tasks: tuple[Task, ...] = tuple(

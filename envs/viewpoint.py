@@ -18,7 +18,7 @@ def aim_camera(model: mujoco.MjModel, name: str, mount: Mount, seen: Array) -> N
     """Puts a camera where no wall hides the robot and the points `seen` (n, 3), nearly opposite to it."""
     base = np.array(mount.position)
     forward = np.array([np.cos(mount.yaw), np.sin(mount.yaw), 0])
-    points = np.concatenate([[[*base[:2], base[2] + 0.7], base], seen])
+    points = np.concatenate([[[*base[:2], base[2] + mount.height], base], seen])
     target = (points.max(axis=0) + points.min(axis=0)) / 2
     radius = float(np.linalg.norm(points - target, axis=1).max()) + 0.12
     distance = radius / np.tan(np.radians(FOVY / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import mujoco
 import numpy as np
@@ -12,10 +13,9 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from ..scenes import Scene
 from ..scenes.mjcf import build_spec
-from .alignment import FILLER, align, align_trees, free_objects, hide_fillers, with_fillers
-from .robots import PREFIX, Robot
-from .robots.mount import Mount, find_mounts, yaw_quaternion
-from .robots.part_mount import find_part_mounts
+from .alignment import FILLER, align, align_trees, hide_fillers, with_fillers
+from .robots import PREFIX, Arm, Hand, Robot, need_arm, need_hand
+from .robots.mount import BesideSupport, Mount, Mounting, Surroundings, free_objects, yaw_quaternion
 from .shapes import Outline, body_points, outline
 from .viewpoint import FOVY, aim_camera
 
@@ -36,6 +36,22 @@ flat one falls through it; so it sinks less than 1 cm."""
 
 
 @dataclass(frozen=True)
+class Gripper:
+    """Where an arm's gripper is in the model: ids, and addresses in qpos and sensordata.
+
+    Attributes:
+        site: of the point between the pads. finger_qpos (F,): addresses. pad_geoms, pad_sites (2,): ids.
+        pad_sensors (2,): addresses.
+    """
+
+    site: int
+    finger_qpos: Ints
+    pad_geoms: Ints
+    pad_sites: Ints
+    pad_sensors: Ints
+
+
+@dataclass(frozen=True)
 class World:
     """A compiled scene with its robot.
 
@@ -43,13 +59,14 @@ class World:
         scene, robot, mount: what it is made of.
         model: the compiled model. base_pos (3,), base_mat (3, 3): pose of the robot's base.
         objects: names of the free objects, in the scene's order; every array over objects has this order.
-        arm_qpos, arm_dof, finger_qpos, finger_dof: addresses in qpos and qvel. arm_ctrl, grip_ctrl: in ctrl.
+        joint_qpos, joint_dof, joint_ctrl (J,): addresses in qpos, qvel and ctrl of the joints that actions move one by
+            one. other_ctrl (A,): of the robot's other actuators, a gripper's; other_start (A,): what they start with.
+        home (J,): positions of these joints an episode starts near. held (J,): which of them no action moves.
         object_qpos (K, 7), object_dof (K, 6): addresses of the objects' poses and velocities. In a batch of several
             scenes K is that of the scene with most, and those after the last object belong to fillers.
         parts: names of the doors, drawers and buttons that have a handle, in the scene's order.
         part_qpos, part_dof (P,): addresses of their joints, handle_sites (P,): site ids; likewise filled up.
         part_range: limits of their joints.
-        grip_site, pad_geoms, pad_sites, pad_sensors: ids and sensor addresses.
         cameras: names of all cameras; the robot's own is called `wrist`.
         outlines: outline of every object at its scanned pose. surfaces: of every surface that collides.
     """
@@ -61,12 +78,13 @@ class World:
     base_pos: Array
     base_mat: Array
     objects: tuple[str, ...]
-    arm_qpos: Ints
-    arm_dof: Ints
-    finger_qpos: Ints
-    finger_dof: Ints
-    arm_ctrl: Ints
-    grip_ctrl: int
+    joint_qpos: Ints
+    joint_dof: Ints
+    joint_ctrl: Ints
+    other_ctrl: Ints
+    other_start: Array
+    home: Array
+    held: NDArray[np.bool_]
     object_qpos: Ints
     object_dof: Ints
     parts: tuple[str, ...]
@@ -74,14 +92,44 @@ class World:
     part_dof: Ints
     part_range: Array
     handle_sites: Ints
-    grip_site: int
-    pad_geoms: Ints
-    pad_sites: Ints
-    pad_sensors: Ints
     cameras: tuple[str, ...]
     outlines: dict[str, Outline]
     surfaces: dict[str, Outline]
     home_qpos: Array
+
+    @property
+    def arm(self) -> Arm:
+        """The robot, where it must be an arm.
+
+        Raises:
+            TaskError: it is none.
+        """
+        return need_arm(self.robot)
+
+    @property
+    def hand(self) -> Hand:
+        """The robot, where it must be a hand.
+
+        Raises:
+            TaskError: it is none.
+        """
+        return need_hand(self.robot)
+
+    @cached_property
+    def gripper(self) -> Gripper:
+        """Where the arm's gripper is in the model.
+
+        Raises:
+            TaskError: the robot is no arm.
+        """
+        arm, model = self.arm, self.model
+        return Gripper(
+            site=model.site(PREFIX + "grip").id,
+            finger_qpos=np.array([int(model.joint(PREFIX + name).qposadr[0]) for name in arm.finger_joints]),
+            pad_geoms=np.array([model.geom(PREFIX + name).id for name in arm.pads]),
+            pad_sites=np.array([model.site(PREFIX + name).id for name in arm.pad_sites]),
+            pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in arm.pad_sensors]),
+        )
 
     def index(self, name: str) -> int:
         """Position of a free object in arrays over objects."""
@@ -100,30 +148,30 @@ class World:
         return name
 
 
-def build_world(scene: Scene, robot: Robot, *, parts: Sequence[str] = ()) -> World:
+def build_world(scene: Scene, robot: Robot, *, mounting: Mounting | None = None) -> World:
     """Puts `robot` where it has work and compiles: a pure function of the arguments.
 
     Args:
         scene, robot: what to put together.
-        parts: names of doors, drawers or buttons to work on; none for the support with most free objects.
+        mounting: how to find a place for the robot; None: beside the support with most free objects.
 
     Raises:
         TaskError: the scene has no free object, or nothing to work on is within the robot's reach.
     """
-    return build_worlds([scene], robot, parts=[parts])[0]
+    return build_worlds([scene], robot, mountings=[mounting or BesideSupport()])[0]
 
 
-def build_worlds(scenes: Sequence[Scene], robot: Robot, *, parts: Sequence[Sequence[str]]) -> tuple[World, ...]:
+def build_worlds(scenes: Sequence[Scene], robot: Robot, *, mountings: Sequence[Mounting]) -> tuple[World, ...]:
     """The same for several scenes, with models of one layout, so that one batch can step them; see `alignment`.
 
     Args:
-        scenes, robot: what to put together. parts: for each scene what `build_world` takes.
+        scenes, robot: what to put together. mountings: for each scene how to find a place for the robot.
 
     Raises:
         TaskError: as `build_world`, or the scenes cannot be brought to one layout.
     """
-    for scene, work in zip(scenes, parts, strict=True):
-        if not free_objects(scene) and not work:
+    for scene, mounting in zip(scenes, mountings, strict=True):
+        if not mounting.work(scene):
             raise TaskError(
                 f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
                 "scan a scene with something movable in it"
@@ -138,7 +186,7 @@ def build_worlds(scenes: Sequence[Scene], robot: Robot, *, parts: Sequence[Seque
         frame.attach_body(robot.build().body(robot.root), PREFIX, "")
     if several:
         align_trees(specs, [scene.name for scene in scenes])
-    worlds = [_world(*each, robot) for each in zip(scenes, specs, parts, strict=True)]
+    worlds = [_world(*each, robot) for each in zip(scenes, specs, mountings, strict=True)]
     places = max(len(world.part_qpos) for world in worlds)
     return tuple(_with_places(world, places) for world in worlds)
 
@@ -169,25 +217,21 @@ def _automatic(scene: Scene) -> bool:
     return all(camera.name != SCENE_CAMERA for camera in scene.cameras)
 
 
-def _world(scene: Scene, spec: mujoco.MjSpec, parts: Sequence[str], robot: Robot) -> World:
+def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, robot: Robot) -> World:
     """Compiles, and puts the robot where it has work."""
-    free = free_objects(scene)
     model = spec.compile()
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     outlines = {item.name: outline(body_points(model, data, model.body(item.name).id)) for item in scene.objects}
     surfaces = {s.name: _surface_outline(model, data, s.name) for s in scene.surfaces if s.collides}
-    if parts:
-        mounts = find_part_mounts(model, parts, {**outlines, **surfaces}, robot)
-        seen = np.array([data.site(f"{name}_handle").xpos for name in parts])
-    else:
-        mounts = find_mounts(scene, outlines, surfaces, robot)
-        seen = np.array([[*outlines[name].center, outlines[name].high] for name in free])
-    mount = _place(model, data, scene, robot, mounts, parts or free)
+    around = Surroundings(scene, model, data, outlines, surfaces)
+    mounts = mounting.mounts(around, robot)
+    seen = [mounting.seen(around, mount) for mount in mounts]
+    mount = _place(model, data, scene, robot, mounts, mounting.work(scene))
     _shape_stand(model, model.geom(_STAND).id, mount)
     if _automatic(scene):
-        aim_camera(model, SCENE_CAMERA, mount, seen[[(parts or free).index(name) for name in mount.in_reach]])
-    return _index(scene, robot, mount, model, free, outlines, surfaces)
+        aim_camera(model, SCENE_CAMERA, mount, seen[mounts.index(mount)])
+    return _index(scene, robot, mount, model, free_objects(scene), outlines, surfaces)
 
 
 def _place(
@@ -198,7 +242,7 @@ def _place(
     mounts: Sequence[Mount],
     work: Sequence[str],
 ) -> Mount:
-    """Moves the base to the first place where the arm at home touches nothing."""
+    """Moves the base to the first place where the robot at home touches nothing."""
     if not mounts:
         raise TaskError(
             f"scene {scene.name!r}: no place beside or on a support from which the {robot.name} reaches "
@@ -206,21 +250,21 @@ def _place(
             f"something; its reach is {robot.reach[0]:.2f} to {robot.reach[1]:.2f} m"
         )
     base = model.body(PREFIX + robot.root).id
-    arm = [int(model.joint(PREFIX + name).qposadr[0]) for name in robot.arm_joints]
+    joints = [int(model.joint(PREFIX + name).qposadr[0]) for name in robot.joints]
     bodies = {b for b in range(model.nbody) if model.body(b).name.startswith(PREFIX)}
     for mount in mounts:
         model.body_pos[base] = mount.position
-        model.body_quat[base] = yaw_quaternion(mount.yaw)
+        model.body_quat[base] = mount.quaternion
         mujoco.mj_setConst(model, data)
         mujoco.mj_resetData(model, data)
-        data.qpos[arm] = robot.home
+        data.qpos[joints] = _home(robot, mount)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_collision(model, data)
         pairs = model.geom_bodyid[data.contact.geom]
         if not any((int(a) in bodies) != (int(b) in bodies) for a, b in pairs):
             return mount
     raise TaskError(
-        f"scene {scene.name!r}: wherever the {robot.name} could stand, its arm touches something at the start; "
+        f"scene {scene.name!r}: wherever the {robot.name} could stand, it touches something at the start; "
         "remove tall objects around the support"
     )
 
@@ -262,10 +306,12 @@ def _index(
     loose = [model.joint(i) for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE]
     loose = [joint for joint in loose if joint.name.removesuffix("_joint") in free or joint.name.startswith(FILLER)]
     first, dof = ([int(getattr(joint, field)[0]) for joint in loose] for field in ("qposadr", "dofadr"))
-    arm, fingers = joints(robot.arm_joints, "qposadr"), joints(robot.finger_joints, "qposadr")
+    moved = joints(robot.joints, "qposadr")
     home = model.qpos0.copy()
-    home[arm] = robot.home
-    home[fingers] = robot.finger_positions(robot.max_opening)
+    home[moved] = _home(robot, mount)
+    for name, position in robot.other_joints.items():
+        home[joints([name], "qposadr")] = position
+    held = mount.posture.held if mount.posture is not None else ()
     names = [model.camera(i).name for i in range(model.ncam)]
     parts = tuple(part.name for item in scene.objects for part in item.parts if part.handle is not None)
     moving = [model.joint(f"{name}_joint") for name in parts]
@@ -275,14 +321,15 @@ def _index(
         mount=mount,
         model=model,
         base_pos=np.array(mount.position),
-        base_mat=_yaw_matrix(mount.yaw),
+        base_mat=mount.matrix,
         objects=free,
-        arm_qpos=arm,
-        arm_dof=joints(robot.arm_joints, "dofadr"),
-        finger_qpos=fingers,
-        finger_dof=joints(robot.finger_joints, "dofadr"),
-        arm_ctrl=np.array([model.actuator(PREFIX + name).id for name in robot.arm_actuators]),
-        grip_ctrl=model.actuator(PREFIX + robot.grip_actuator).id,
+        joint_qpos=moved,
+        joint_dof=joints(robot.joints, "dofadr"),
+        joint_ctrl=np.array([model.actuator(PREFIX + name).id for name in robot.actuators]),
+        other_ctrl=np.array([model.actuator(PREFIX + name).id for name in robot.other_actuators], dtype=np.int64),
+        other_start=np.array(list(robot.other_actuators.values())),
+        home=home[moved],
+        held=np.isin(robot.joints, held),
         object_qpos=np.array(first, dtype=np.int64)[:, None] + np.arange(7),
         object_dof=np.array(dof, dtype=np.int64)[:, None] + np.arange(6),
         parts=parts,
@@ -290,10 +337,6 @@ def _index(
         part_dof=np.array([int(joint.dofadr[0]) for joint in moving], dtype=np.int64),
         part_range=np.array([joint.range for joint in moving]).reshape(-1, 2),
         handle_sites=np.array([model.site(f"{name}_handle").id for name in parts], dtype=np.int64),
-        grip_site=model.site(PREFIX + "grip").id,
-        pad_geoms=np.array([model.geom(PREFIX + name).id for name in robot.pads]),
-        pad_sites=np.array([model.site(PREFIX + name).id for name in robot.pad_sites]),
-        pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in robot.pad_sensors]),
         cameras=tuple(name.removeprefix(PREFIX) for name in names if not name.startswith(FILLER)),
         outlines=outlines,
         surfaces=surfaces,
@@ -318,10 +361,9 @@ def _with_places(world: World, count: int) -> World:
         world,
         part_qpos=np.r_[world.part_qpos, model.jnt_qposadr[spare]],
         part_dof=np.r_[world.part_dof, model.jnt_dofadr[spare]],
-        handle_sites=np.r_[world.handle_sites, np.full(missing, world.grip_site)],
+        handle_sites=np.r_[world.handle_sites, np.zeros(missing, dtype=np.int64)],
     )
 
 
-def _yaw_matrix(yaw: float) -> Array:
-    c, s = np.cos(yaw), np.sin(yaw)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+def _home(robot: Robot, mount: Mount) -> tuple[float, ...]:
+    return robot.home if mount.posture is None else mount.posture.joints

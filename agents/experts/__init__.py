@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 
 from .expert import Expert
+from .hand_lift import HandLiftExpert
+from .hand_reorient import HandReorientExpert
 from .lift import LiftExpert
 from .parts import PressExpert, PullExpert
 from .place import PlaceExpert
@@ -17,6 +19,8 @@ __all__ = ["Expert", "make_expert"]
 
 _EXPERTS: dict[str, type[Expert]] = {
     "close_drawer": PressExpert,
+    "hand_lift": HandLiftExpert,
+    "hand_reorient": HandReorientExpert,
     "insert": PlaceExpert,
     "lift": LiftExpert,
     "open_door": PullExpert,

@@ -1,13 +1,13 @@
 """The base of scripted experts: they solve tasks from the simulator's sensors, for all worlds of a batch at once.
 
-They act through `ee_delta` like any policy, and see what a task sees: sensors and the task's own plan of where
+They act through a control mode like any policy, and see what a task sees: sensors and the task's own plan of where
 something can be taken or pushed. They carry a phase and a clock a world, and start over when an episode begins.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -26,41 +26,63 @@ _NEAR = 0.03  # horizontal distance [m] within which the hand comes down
 
 
 class Expert(ABC):
-    """Base: phases, clocks, and the way from a wanted pose to an action."""
+    """Base: phases and clocks.
+
+    Class attributes:
+        control_mode: the one it acts through.
+    """
+
+    control_mode: ClassVar[str]
 
     def __init__(self, env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> None:
         """Takes a (wrapped) environment of this package.
 
         Raises:
-            TaskError: it is not one, or its control mode is not `ee_delta`.
+            TaskError: it is not one, or its control mode is not the expert's.
         """
         inner = env.unwrapped
         if not isinstance(inner, (WorldEnv, WorldVectorEnv)):
             raise TaskError(f"the scripted experts act in PocketWorlds environments, not in {inner}")
         self._single = isinstance(inner, WorldEnv)
         self._env: WorldVectorEnv = inner.vector if isinstance(inner, WorldEnv) else inner
-        if self._env.config.control_mode != "ee_delta":
-            raise TaskError(f"the scripted experts need control_mode='ee_delta', not {self._env.config.control_mode!r}")
+        if self._env.config.control_mode != self.control_mode:
+            raise TaskError(
+                f"the scripted experts of this task need control_mode={self.control_mode!r}, "
+                f"not {self._env.config.control_mode!r}"
+            )
         self.phase = np.zeros(self._env.num_envs, dtype=np.int64)
         self._clock = np.zeros(self._env.num_envs, dtype=np.int64)
-        self._robot = self._env.world.robot
 
     def act(self) -> NDArray[np.float32]:
-        """The next action: (7,) for a single environment, (num_envs, 7) for a batch, in [-1, 1]."""
+        """The next action: (size,) for a single environment, (num_envs, size) for a batch, in [-1, 1]."""
         fresh = self._env.elapsed == 0
-        self.phase[fresh] = 0
-        self._clock[fresh] = 0
+        self._enter(fresh, 0)
+        self._begin(fresh)
         self._clock += 1
         action = np.clip(self._decide(), -1, 1).astype(np.float32)
         return action[0] if self._single else action
 
+    def _begin(self, fresh: Mask) -> None:  # noqa: B027 - most have nothing to forget
+        """Forgets what belonged to the last episode of the worlds in a mask (n,)."""
+
     @abstractmethod
     def _decide(self) -> Array:
-        """Actions (n, 7) of all worlds; moves the phases on."""
+        """Actions (n, size) of all worlds; moves the phases on."""
 
     def _enter(self, mask: Mask, phase: int) -> None:
         self.phase[mask] = phase
         self._clock[mask] = 0
+
+
+class ArmExpert(Expert):
+    """Base of the experts of arms: the way from a wanted pose to an action."""
+
+    control_mode: ClassVar[str] = "ee_delta"
+
+    def __init__(self, env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        """See `Expert`."""
+        super().__init__(env)
+        self._robot = self._env.world.arm
 
     def _towards(self, position: Array, frame: Array, *, speed: Array) -> tuple[Array, Array, Array]:
         """Actions (n, 6) to grip poses, at most `speed` (n,) of a full action; and the errors left [m], [rad] (n,)."""

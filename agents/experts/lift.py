@@ -11,10 +11,10 @@ from ...envs import rotations
 from ...envs.grasps import APPROACH, grasp_frame
 from ...envs.tasks.lift import Lift
 from ...errors import TaskError
-from .expert import Array, Expert
+from .expert import ArmExpert, Array
 
 
-class LiftExpert(Expert):
+class LiftExpert(ArmExpert):
     """Above the grasp, down, close, up, hold; tries again when the object slips away."""
 
     ABOVE, DOWN, CLOSE, UP = range(4)

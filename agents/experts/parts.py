@@ -10,13 +10,13 @@ import numpy as np
 from ...envs import rotations
 from ...envs.tasks.part_task import PartTask
 from ...errors import TaskError
-from .expert import Array, Expert
+from .expert import ArmExpert, Array
 
 _BEFORE = 0.10  # distance [m] in front of the handle at which the hand turns to it
 _LEAD = {"slide": 0.02, "hinge": 0.06}  # how far [m], [rad] ahead of the part the hand is sent
 
 
-class PartExpert(Expert):
+class PartExpert(ArmExpert):
     """Base: comes to the handle from outside."""
 
     BEFORE, IN, CLOSE, MOVE = range(4)
@@ -79,7 +79,7 @@ class PressExpert(PartExpert):
     def _decide(self) -> Array:
         sensors, task = self._env.sensors(), self._task
         handle, frame = task.place(sensors), task.frame(sensors)
-        tip = self._env.world.robot.pad_tip
+        tip = self._env.world.arm.pad_tip
         before = self.phase == self.BEFORE
         moving = ~before
         goal = handle - (_BEFORE * 0.6 + tip) * frame[:, :, 2]

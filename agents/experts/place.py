@@ -11,13 +11,13 @@ from ...envs import rotations
 from ...envs.grasps import APPROACH, grasp_frame
 from ...envs.tasks.place import RELEASE, PlaceTask
 from ...errors import TaskError
-from .expert import Array, Expert
+from .expert import ArmExpert, Array
 
 _CLEAR = 0.03  # height [m] of what is carried above everything in reach
 _AWAY = 0.08  # how far [m] the hand draws back upwards
 
 
-class PlaceExpert(Expert):
+class PlaceExpert(ArmExpert):
     """Above, down, close, up, across, lower, open, back; and again with what is still to be done."""
 
     ABOVE, DOWN, CLOSE, UP, ACROSS, LOWER, OPEN, BACK, REST = range(9)

@@ -11,10 +11,10 @@ from ...envs import rotations
 from ...envs.pushes import STANDOFF, push_frame
 from ...envs.tasks.push import Push
 from ...errors import TaskError
-from .expert import Array, Expert
+from .expert import ArmExpert, Array
 
 
-class PushExpert(Expert):
+class PushExpert(ArmExpert):
     """Above a place behind the object, down, push with two fingers, stop at the goal; again when it slips."""
 
     ABOVE, DOWN, PUSH, REST = range(4)

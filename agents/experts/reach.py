@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ...envs.grasps import grasp_frame
-from .expert import Array, Expert
+from .expert import ArmExpert, Array
 
 
-class ReachExpert(Expert):
+class ReachExpert(ArmExpert):
     """Towards the goal, pointing down."""
 
     def _decide(self) -> Array:

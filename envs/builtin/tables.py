@@ -90,6 +90,11 @@ def clutter() -> Scene:
     )
 
 
+def palm() -> Scene:
+    """One cube, to be turned in a hand."""
+    return _on_table("palm", cube("cube", at=(0.0, 0.0), rgba=RED))
+
+
 def cube(
     name: str,
     *,

@@ -7,22 +7,35 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...errors import TaskError
-from .hand import HAND, Hand
+from .hand import HAND, Hand, need_hand
 from .panda import PANDA
-from .robot import PREFIX, GripTable, Robot
+from .robot import PREFIX, Arm, GripTable, Posture, Robot, need_arm
 
-__all__ = ["HAND", "MENAGERIE", "PANDA", "PREFIX", "GripTable", "Hand", "Robot", "get_robot"]
+__all__ = [
+    "HAND",
+    "MENAGERIE",
+    "PANDA",
+    "PREFIX",
+    "Arm",
+    "GripTable",
+    "Hand",
+    "Posture",
+    "Robot",
+    "get_robot",
+    "need_arm",
+    "need_hand",
+]
 
 MENAGERIE = "menagerie:"
 """Put before the name of a robot of MuJoCo Menagerie."""
-_ROBOTS = {PANDA.name: PANDA}
+_ROBOTS: dict[str, Robot] = {PANDA.name: PANDA, HAND.name: HAND}
 
 
 def get_robot(name: str | Path) -> Robot:
     """The robot called `name`.
 
     Args:
-        name: "panda", the path of an MJCF file (see docs/robots.md), or "menagerie:<name>".
+        name: "panda", "hand", the path of an MJCF file (see docs/robots.md), or "menagerie:<name>".
 
     Raises:
         TaskError: there is no such robot, or its model lacks something; the message says what and how to add it.
@@ -53,8 +66,8 @@ def is_model_path(name: object) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _from_file(path: Path, state: tuple[int, int]) -> Robot:
+def _from_file(path: Path, state: tuple[int, int]) -> Arm:
     from .custom import load_robot
 
-    robot: Robot = load_robot(path)
+    robot: Arm = load_robot(path)
     return robot

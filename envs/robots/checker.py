@@ -17,7 +17,7 @@ from . import MENAGERIE, get_robot, is_model_path
 from .contract import DEFAULT_VELOCITY, GRIP, GRIPPER, PAD, SERVO, Array, Fault
 from .custom import FileSource, assemble, set_physics
 from .mount import Mount
-from .robot import Robot
+from .robot import Arm, need_arm
 
 HOLD = 0.02
 """An arm told to stay at home stays within so much [rad]."""
@@ -113,7 +113,7 @@ def check_robot(robot: str | Path) -> RobotReport:
         if found is None:
             return RobotReport(str(robot), tuple(faults))
     else:
-        found = get_robot(robot)
+        found = need_arm(get_robot(robot))
     proofs, broken = [], []
     for prove in (_holds, _tracks, _opens, _grips, _reaches):
         proof, fault = prove(found)
@@ -129,7 +129,7 @@ Outcome = tuple[Proof, Fault]
 class _Trial:
     """The robot alone, at home with open fingers."""
 
-    def __init__(self, robot: Robot, change: Callable[[mujoco.MjSpec], None] = lambda spec: None) -> None:
+    def __init__(self, robot: Arm, change: Callable[[mujoco.MjSpec], None] = lambda spec: None) -> None:
         spec = robot.build()
         change(spec)
         self.robot, self.model = robot, spec.compile()
@@ -172,7 +172,7 @@ class _Trial:
         return float((left - right) @ self.data.site(GRIP).xmat.reshape(3, 3)[:, 1]) - table.gap
 
 
-def _holds(robot: Robot) -> Outcome:
+def _holds(robot: Arm) -> Outcome:
     """At home under gravity for two seconds."""
     trial = _Trial(robot)
     trial.run(2 * _SECOND - 50)
@@ -189,7 +189,7 @@ def _holds(robot: Robot) -> Outcome:
     return Proof("holds home", passed, told), Fault("holds home", told, fix, _GRAVITY)
 
 
-def _tracks(robot: Robot) -> Outcome:
+def _tracks(robot: Arm) -> Outcome:
     """All servos to new targets on a ramp of a quarter of a second, then three quarters to arrive."""
     trial = _Trial(robot)
     home = np.array(robot.home)
@@ -209,7 +209,7 @@ def _tracks(robot: Robot) -> Outcome:
     )
 
 
-def _opens(robot: Robot) -> Outcome:
+def _opens(robot: Arm) -> Outcome:
     """Close, then open again, with contacts."""
     trial = _Trial(robot)
     closed, opened = robot.grip_control
@@ -225,7 +225,7 @@ def _opens(robot: Robot) -> Outcome:
     return Proof("opens and closes", bool(passed), told), Fault("opens and closes", told, fix, GRIPPER)
 
 
-def _grips(robot: Robot) -> Outcome:
+def _grips(robot: Arm) -> Outcome:
     """Closes on a floating block half as wide as the opening."""
     start = _Trial(robot).data.site(GRIP)
     turn = np.zeros(4)
@@ -251,7 +251,7 @@ def _grips(robot: Robot) -> Outcome:
     )
 
 
-def _reaches(robot: Robot) -> Outcome:
+def _reaches(robot: Arm) -> Outcome:
     """Inverse kinematics to poses in front of the base, the hand pointing down."""
     near, far = robot.reach
     poses = [
@@ -277,7 +277,7 @@ def _reaches(robot: Robot) -> Outcome:
     return Proof("inverse kinematics", passed, told), Fault("inverse kinematics", f"reaches only {told}", fix)
 
 
-def _found(robot: Robot) -> dict[str, str]:
+def _found(robot: Arm) -> dict[str, str]:
     return {
         "arm joints": ", ".join(_short(name) for name in robot.arm_joints),
         "finger joints": ", ".join(_short(name) for name in robot.finger_joints),
@@ -289,7 +289,7 @@ def _found(robot: Robot) -> dict[str, str]:
     }
 
 
-def _notes(robot: Robot) -> list[str]:
+def _notes(robot: Arm) -> list[str]:
     notes = []
     if all(speed == DEFAULT_VELOCITY for speed in robot.joint_velocity):
         notes.append(

@@ -16,7 +16,7 @@ from ...errors import TaskError
 from ...scenes.mjcf import TIMESTEP
 from .contract import BASE, GRIP, PADS, Array, Fault, Parts, find_parts
 from .measure import Gripper, measure_gripper, measure_reach, measure_sizes
-from .robot import Robot
+from .robot import Arm
 
 ROOT = "mounting"
 """Body put under a user's arm, at its site `base`."""
@@ -27,7 +27,7 @@ CAMERA = "wrist"
 Source = Callable[[], mujoco.MjSpec]
 
 
-def load_robot(path: str | Path) -> Robot:
+def load_robot(path: str | Path) -> Arm:
     """The robot of an MJCF file that keeps to docs/robots.md.
 
     Raises:
@@ -36,7 +36,7 @@ def load_robot(path: str | Path) -> Robot:
     return make_robot(Path(path).stem, str(path), FileSource(Path(os.path.abspath(path))))
 
 
-def make_robot(name: str, told: str, source: Source) -> Robot:
+def make_robot(name: str, told: str, source: Source) -> Arm:
     """The robot of a model.
 
     Args:
@@ -52,7 +52,7 @@ def make_robot(name: str, told: str, source: Source) -> Robot:
     return robot
 
 
-def assemble(name: str, source: Source) -> tuple[Robot | None, list[Fault]]:
+def assemble(name: str, source: Source) -> tuple[Arm | None, list[Fault]]:
     """The robot of a model, or None and everything that is amiss."""
     try:
         spec = source()
@@ -256,14 +256,14 @@ def _own_sensors(model: mujoco.MjModel, gripper: Gripper) -> tuple[tuple[str, st
     return (sites[0], sites[1]), []
 
 
-def _describe(name: str, build: _Build, model: mujoco.MjModel) -> Robot:
+def _describe(name: str, build: _Build, model: mujoco.MjModel) -> Arm:
     """The robot without its reach."""
     parts, gripper = _inside(build.parts), build.gripper
     assert gripper is not None
     sizes = measure_sizes(model, parts)
     own = build.own_sensors
     names = (INSIDE + PADS[0], INSIDE + PADS[1]) if own else (_site_name(PADS[0]), _site_name(PADS[1]))
-    return Robot(
+    return Arm(
         name=name,
         build=build,
         arm_joints=parts.arm_joints,
@@ -291,7 +291,7 @@ def _describe(name: str, build: _Build, model: mujoco.MjModel) -> Robot:
     )
 
 
-def _site_gap(robot: Robot) -> float:
+def _site_gap(robot: Arm) -> float:
     """Distance [m] between the pads' sites along the closing direction, beyond that between the pads."""
     model = robot.build().compile()
     data = mujoco.MjData(model)

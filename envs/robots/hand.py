@@ -22,69 +22,79 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import mujoco
+
+from ...errors import TaskError
+from .robot import Posture, Robot
 
 Vec = tuple[float, float, float]
 Rgba = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
-class Posture:
-    """A way to hold the hand at the start of an episode.
+@dataclass(frozen=True, kw_only=True)
+class Hand(Robot):
+    """A hand on a gantry.
+
+    Beside the site `base` it has the site `palm`, the centre of the palm's surface in the palm's frame (X along the
+    fingers, Y towards the thumb, Z out of the back), and one at the centre of each fingertip. Every joint has a
+    position servo of the same name, and a touch sensor sits at each tip and on the palm. At `home` the palm looks down
+    and the hand is open.
 
     Attributes:
-        flipped: whether the base is mounted upside down (turned by pi about its X), so that the palm looks up.
-        joints: positions of all joints, base first [m, rad].
-    """
-
-    flipped: bool
-    joints: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Hand:
-    """A hand on a gantry, as an MJCF model with documented sites: the counterpart of `Robot`.
-
-    Required sites: `base`, the mounting point (Z up, X forward), `palm`, the centre of the palm's surface in the palm's
-    frame (X along the fingers, Y towards the thumb, Z out of the back), and one at the centre of each fingertip. Every
-    joint has a position servo and a touch sensor of the same name sits at each tip and on the palm.
-
-    Attributes:
-        name: word used in keywords.
-        build: makes a fresh editable model whose only top-level body is the base.
         base_joints, finger_joints: names of joints and of their actuators. tips: names of the fingertips, thumb first.
-        grasp, cradle: palm down with the hand open, and palm up with the hand hollow.
-        joint_low, joint_high: position limits [m, rad], base first.
+        cradle: palm up with the hand hollow, the base held.
         joint_step: motion of each joint [m, rad] per control period of a full action.
         joint_lead: how far the servo's target may lead the measured position [m, rad].
         tip_radius: radius [m] of each fingertip.
-        palm_center: the site `palm` in the palm's frame [m].
-        camera: name of the camera that looks into the palm.
+        palm_center: the site `palm` in the palm's frame [m]. pinch: where at home thumb and fingers meet, there too.
     """
 
-    name: str
-    build: Callable[[], mujoco.MjSpec]
+    kind: ClassVar[str] = "hand"
+    control_modes: ClassVar[tuple[str, ...]] = ("joint_delta", "joint_pos")
+
     base_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]
     tips: tuple[str, ...]
-    grasp: Posture
     cradle: Posture
-    joint_low: tuple[float, ...]
-    joint_high: tuple[float, ...]
     joint_step: tuple[float, ...]
     joint_lead: tuple[float, ...]
     tip_radius: tuple[float, ...]
     palm_center: Vec
-    camera: str = "wrist"
+    pinch: Vec
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """Names of all joints, base first."""
+        """See `Robot`: base first."""
         return (*self.base_joints, *self.finger_joints)
+
+    @property
+    def actuators(self) -> tuple[str, ...]:
+        """See `Robot`."""
+        return self.joints
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """See `Robot`."""
+        return self.joint_step
+
+    @property
+    def leads(self) -> tuple[float, ...]:
+        """See `Robot`."""
+        return self.joint_lead
+
+
+def need_hand(robot: Robot) -> Hand:
+    """The robot as a hand.
+
+    Raises:
+        TaskError: it is none.
+    """
+    if not isinstance(robot, Hand):
+        raise TaskError(f"robot={robot.name!r} is an {robot.kind}; here a hand is needed: robot='hand'")
+    return robot
 
 
 class _Joint(NamedTuple):
@@ -318,25 +328,30 @@ _STRETCHED = {"proximal": 0.75, "middle": 0.35, "distal": 0.25}
 _CURLED = {"middle": 0.9, "distal": 0.5}  # first links level: with the palm they are the hollow hand's floor
 
 
-def _posture(base: Vec, thumb: tuple[float, ...], bend: dict[str, float], together: float, *, flipped: bool) -> Posture:
+def _posed(base: Vec, thumb: tuple[float, ...], bend: dict[str, float], together: float) -> tuple[float, ...]:
     """Gantry at `base`, the thumb's five joints, the fingers' links bent alike, the outer ones drawn `together`."""
     angles = {"index_spread": -together, "little_spread": together}
     fingers = [angles.get(joint.name, bend.get(joint.name.split("_")[1], 0.0)) for joint in _JOINTS[len(thumb) :]]
-    return Posture(flipped, (*base, 0.0, *thumb, *fingers))
+    return (*base, 0.0, *thumb, *fingers)
+
+
+_BASE_JOINTS = tuple(entry[0] for entry in _BASE)
 
 
 HAND = Hand(
     name="hand",
     build=build_hand,
-    base_joints=tuple(entry[0] for entry in _BASE),
+    base_joints=_BASE_JOINTS,
     finger_joints=tuple(joint.name for joint in _JOINTS),
     tips=tuple(f"{finger}_tip" for finger in _FINGERS),
-    grasp=_posture((0, 0, 0.25), (0.1, 1.1, 0.2, 0.4, 0.4), _STRETCHED, 0.05, flipped=False),
-    cradle=_posture((0, 0, 0), (0.28, 1.2, 0.2, 0.69, 1.54), _CURLED, 0.05, flipped=True),
+    home=_posed((0, 0, 0.25), (0.1, 1.1, 0.2, 0.4, 0.4), _STRETCHED, 0.05),
+    cradle=Posture(_posed((0, 0, 0), (0.28, 1.2, 0.2, 0.69, 1.54), _CURLED, 0.05), flipped=True, held=_BASE_JOINTS),
     joint_low=tuple(entry[2][0] for entry in _BASE) + tuple(joint.low for joint in _JOINTS),
     joint_high=tuple(entry[2][1] for entry in _BASE) + tuple(joint.high for joint in _JOINTS),
     joint_step=(0.02, 0.02, 0.02, 0.1) + (0.1,) * len(_JOINTS),
     joint_lead=(0.04, 0.04, 0.04, 0.2) + (0.3,) * len(_JOINTS),
     tip_radius=tuple(joints[-1].radius for joints in _FINGERS.values()),
     palm_center=PALM_CENTER,
+    pinch=(0.118, 0.004, -0.058),
+    reach=(0.0, 0.15),  # the gantry's range less the way from wrist to fingertips, and room for objects that move
 )

@@ -13,7 +13,7 @@ from ..kinematics import InverseKinematics
 from ..shapes import geom_points
 from .contract import GRIP, GRIPPER, PAD, SITE_GRIP, Array, Fault, Parts
 from .mount import Mount
-from .robot import GripTable, Robot
+from .robot import Arm, GripTable
 
 Flags = NDArray[np.bool_]
 STEPS = 13
@@ -293,7 +293,7 @@ def measure_sizes(model: mujoco.MjModel, parts: Parts) -> Sizes:
     )
 
 
-def measure_reach(robot: Robot) -> tuple[tuple[float, float], float] | None:
+def measure_reach(robot: Arm) -> tuple[tuple[float, float], float] | None:
     """Horizontal distances (nearest, farthest) at which the hand points down in front of the base, and the ceiling.
 
     From the middle outwards and inwards, inverse kinematics follows the hand at several heights; the distances told

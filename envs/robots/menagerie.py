@@ -19,7 +19,7 @@ import mujoco
 from ...errors import MissingDependencyError, TaskError
 from .contract import BASE, GRIP, HOME
 from .custom import anchor_assets, make_robot, set_physics
-from .robot import Robot
+from .robot import Arm
 
 GRIPPER = "gripper/"
 """Put before the names of a gripper that is put on an arm."""
@@ -97,7 +97,7 @@ FITTINGS = {
 
 
 @lru_cache(maxsize=8)
-def menagerie_robot(name: str) -> Robot:
+def menagerie_robot(name: str) -> Arm:
     """A robot of MuJoCo Menagerie.
 
     Raises:

@@ -1,17 +1,19 @@
-"""Where the robot stands in a scene: beside the support that holds most of the free objects."""
+"""Where a robot stands in a scene; an arm: beside the support that holds most of the free objects."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ...scenes import Scene, Surface
 from ..shapes import Outline
-from .robot import Robot
+from .robot import Arm, Posture, Robot, need_arm
 
 Array = NDArray[np.float64]
 
@@ -32,6 +34,8 @@ class Mount:
         support: name of the surface whose objects it works on.
         pedestal: height [m] of the stand under the base, 0 on a surface.
         in_reach: names of the free objects in reach.
+        height: how far [m] above its base the robot is to be seen in pictures.
+        posture: how it is mounted and waits there; None: upright, at the robot's own home.
     """
 
     position: tuple[float, float, float]
@@ -39,10 +43,76 @@ class Mount:
     support: str
     pedestal: float
     in_reach: tuple[str, ...]
+    height: float = 0.7
+    posture: Posture | None = None
+
+    @property
+    def quaternion(self) -> list[float]:
+        """Orientation (w, x, y, z) of the base."""
+        if self.posture is not None and self.posture.flipped:
+            return [0.0, math.cos(self.yaw / 2), math.sin(self.yaw / 2), 0.0]
+        return yaw_quaternion(self.yaw)
+
+    @property
+    def matrix(self) -> Array:
+        """Orientation (3, 3) of the base."""
+        c, s = np.cos(self.yaw), np.sin(self.yaw)
+        upright = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+        return upright * [1.0, -1.0, -1.0] if self.posture is not None and self.posture.flipped else upright
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What there is around a robot that is to be mounted.
+
+    Attributes:
+        scene, model, data: the scene, compiled, at its scanned pose. objects: outline of each object there.
+        surfaces: of each surface that collides.
+    """
+
+    scene: Scene
+    model: mujoco.MjModel
+    data: mujoco.MjData
+    objects: dict[str, Outline]
+    surfaces: dict[str, Outline]
+
+
+class Mounting(Protocol):
+    """How places for a robot are found: tasks choose one."""
+
+    def work(self, scene: Scene) -> tuple[str, ...]:
+        """Names of the objects or parts there are to work on."""
+
+    def mounts(self, around: Surroundings, robot: Robot) -> list[Mount]:
+        """Places, best first: a pure function of the arguments; empty if there is none."""
+
+    def seen(self, around: Surroundings, mount: Mount) -> Array:
+        """Points (n, 3) that a picture of the robot at its place must show."""
+
+
+class BesideSupport:
+    """For an arm that works on free objects."""
+
+    def work(self, scene: Scene) -> tuple[str, ...]:
+        """See `Mounting`."""
+        return free_objects(scene)
+
+    def mounts(self, around: Surroundings, robot: Robot) -> list[Mount]:
+        """See `Mounting` and `find_mounts`."""
+        return find_mounts(around.scene, around.objects, around.surfaces, need_arm(robot))
+
+    def seen(self, around: Surroundings, mount: Mount) -> Array:
+        """See `Mounting`: the tops of the objects in reach."""
+        return np.array([[*around.objects[name].center, around.objects[name].high] for name in mount.in_reach])
+
+
+def free_objects(scene: Scene) -> tuple[str, ...]:
+    """Names of the objects that can be moved."""
+    return tuple(item.name for item in scene.objects if item.mobility == "free")
 
 
 def find_mounts(
-    scene: Scene, objects: dict[str, Outline], surfaces: dict[str, Outline], robot: Robot, *, limit: int = 8
+    scene: Scene, objects: dict[str, Outline], surfaces: dict[str, Outline], robot: Arm, *, limit: int = 8
 ) -> list[Mount]:
     """The best places for the robot, best first: a pure function of the scene.
 
@@ -57,19 +127,24 @@ def find_mounts(
     Returns:
         Up to `limit` places for the first support with any object in reach; empty if there is none.
     """
-    free = [item.name for item in scene.objects if item.mobility == "free"]
-    supports = {s.name: s for s in scene.surfaces if s.kind in ("floor", "table", "shelf") and s.collides}
-    holding: dict[str, list[str]] = {name: [] for name in supports}
-    for name in free:
-        root = _root(scene, name)
-        if root in holding:
-            holding[root].append(name)
+    supports, holding = on_supports(scene)
     order = sorted(supports, key=lambda name: (-len(holding[name]), supports[name].kind == "floor"))
     for name in order:
         found = _places(supports[name], holding[name], objects, surfaces, robot, limit)
         if found:
             return found
     return []
+
+
+def on_supports(scene: Scene) -> tuple[dict[str, Surface], dict[str, list[str]]]:
+    """The surfaces that carry things, and the names of the free objects on each of them."""
+    supports = {s.name: s for s in scene.surfaces if s.kind in ("floor", "table", "shelf") and s.collides}
+    holding: dict[str, list[str]] = {name: [] for name in supports}
+    for name in free_objects(scene):
+        root = _root(scene, name)
+        if root in holding:
+            holding[root].append(name)
+    return supports, holding
 
 
 def _root(scene: Scene, name: str) -> str | None:
@@ -92,7 +167,7 @@ def _places(
     names: Sequence[str],
     objects: dict[str, Outline],
     surfaces: dict[str, Outline],
-    robot: Robot,
+    robot: Arm,
     limit: int,
 ) -> list[Mount]:
     if not names:
@@ -143,7 +218,7 @@ def _places(
     return found
 
 
-def _candidates(support: Surface, plate: Outline, objects: Sequence[Outline], robot: Robot) -> tuple[Array, Array]:
+def _candidates(support: Surface, plate: Outline, objects: Sequence[Outline], robot: Arm) -> tuple[Array, Array]:
     """Places (n, 2) to try and the penalty (n,) of each."""
     far = robot.reach[1]
     if support.kind == "floor":
@@ -175,7 +250,7 @@ def _grid(low: Array, high: Array) -> Array:
     return np.stack([g.ravel() for g in np.meshgrid(xs, ys, indexing="ij")], axis=1)
 
 
-def _blocks(point: Array, yaw: float, bottom: float, base: float, other: Outline, robot: Robot) -> bool:
+def _blocks(point: Array, yaw: float, bottom: float, base: float, other: Outline, robot: Arm) -> bool:
     """Whether something would touch the base or its stand (from `bottom` up), or the arm at home."""
     low, high = robot.home_heights
     near = other.distance(point[None])[0] < robot.base_radius

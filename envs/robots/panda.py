@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import mujoco
 
-from .robot import Robot
+from .robot import Arm
 
 Vec = tuple[float, float, float]
 
@@ -293,7 +293,7 @@ _X90 = (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0)
 
 _NAMES = tuple(f"joint{index}" for index in range(1, 8))
 
-PANDA = Robot(
+PANDA = Arm(
     name="panda",
     build=build_panda,
     arm_joints=_NAMES,

@@ -10,15 +10,16 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scenes import Scene
 from .. import rotations
 from ..kinematics import InverseKinematics
 from ..shapes import Outline, body_points
-from .mount import Mount
-from .robot import Robot
+from .mount import Mount, Surroundings
+from .robot import Arm, Robot, need_arm
 
 Array = NDArray[np.float64]
 
-# Distances below are for an arm of the Panda's size; others multiply them by `Robot.scale`.
+# Distances below are for an arm of the Panda's size; others multiply them by `Arm.scale`.
 SHARE, ANGLE, POINTS = 0.8, 0.7, 4
 """The hand must be able to follow a handle over this share of its range, of a door up to this angle [rad]; points of
 its path that are tried."""
@@ -37,8 +38,27 @@ _MISS = 0.002  # [m], and [rad] * 10
 _NEAREST = 0.28  # a handle that comes nearer [m] than this to the base's axis cannot be held any more
 
 
+class InFrontOfParts:
+    """For an arm that works on doors, drawers or buttons."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        self._parts = tuple(parts)
+
+    def work(self, scene: Scene) -> tuple[str, ...]:
+        """See `Mounting`."""
+        return self._parts
+
+    def mounts(self, around: Surroundings, robot: Robot) -> list[Mount]:
+        """See `Mounting` and `find_part_mounts`."""
+        return find_part_mounts(around.model, self._parts, {**around.objects, **around.surfaces}, need_arm(robot))
+
+    def seen(self, around: Surroundings, mount: Mount) -> Array:
+        """See `Mounting`: the handles in reach."""
+        return np.array([around.data.site(f"{name}_handle").xpos for name in mount.in_reach])
+
+
 def find_part_mounts(
-    model: mujoco.MjModel, parts: Sequence[str], obstacles: Mapping[str, Outline], robot: Robot, *, limit: int = 4
+    model: mujoco.MjModel, parts: Sequence[str], obstacles: Mapping[str, Outline], robot: Arm, *, limit: int = 4
 ) -> list[Mount]:
     """Places from which handles can be taken and moved, best first: a pure function of the scene.
 
@@ -107,7 +127,7 @@ def find_part_mounts(
     return [mount for _, mount in judged[:limit]]
 
 
-def _followed(robot: Robot, mount: Mount, paths: Mapping[str, Array], frames: Mapping[str, Array]) -> tuple[str, ...]:
+def _followed(robot: Arm, mount: Mount, paths: Mapping[str, Array], frames: Mapping[str, Array]) -> tuple[str, ...]:
     """Names of the handles in reach that a hand at this place can follow, holding them one way or the other."""
     names = mount.in_reach
     solver = InverseKinematics(robot, mount, 2 * len(names))
@@ -124,7 +144,7 @@ def _followed(robot: Robot, mount: Mount, paths: Mapping[str, Array], frames: Ma
     return tuple(name for k, name in enumerate(names) if good[2 * k : 2 * k + 2].any())
 
 
-def _off(place: Array, height: float, path: Array, outward: Array, robot: Robot) -> float:
+def _off(place: Array, height: float, path: Array, outward: Array, robot: Arm) -> float:
     """How far [m] a handle's path is from the best of the robot's reach, infinite if it is out of it."""
     apart = np.hypot(*(path[:, :2] - place).T)
     level = path[:, 2] - height
@@ -150,7 +170,7 @@ def _clear(
     height: float,
     obstacles: Mapping[str, Outline],
     swept: Mapping[str, Array],
-    robot: Robot,
+    robot: Arm,
 ) -> bool:
     for other in obstacles.values():
         high_enough = other.high > floor + 0.01 and other.low < height + 0.9

@@ -8,6 +8,8 @@ from typing import Any
 from ...errors import TaskError
 from ..world import World
 from .close_drawer import CloseDrawer
+from .hand_lift import HandLift
+from .hand_reorient import HandReorient
 from .insert import Insert
 from .lift import Lift
 from .open_door import OpenDoor
@@ -24,7 +26,21 @@ __all__ = ["TASKS", "Draw", "Evaluation", "Start", "Task", "make_task", "task_ty
 
 TASKS: dict[str, type[Task]] = {
     cls.name: cls
-    for cls in (CloseDrawer, Insert, Lift, OpenDoor, OpenDrawer, PickPlace, PressButton, Push, Reach, Stack, TidyTable)
+    for cls in (
+        CloseDrawer,
+        HandLift,
+        HandReorient,
+        Insert,
+        Lift,
+        OpenDoor,
+        OpenDrawer,
+        PickPlace,
+        PressButton,
+        Push,
+        Reach,
+        Stack,
+        TidyTable,
+    )
 }
 
 

@@ -9,21 +9,26 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scenes import Scene
 from .. import rotations
 from ..rewards import tolerance
+from ..robots.hand_mount import PalmUp
+from ..robots.mount import Mounting
 from ..simulator import Array, Ids, Sensors
 from ..world import World
 from .hand_task import HandTask
-from .task import Draw
+from .task import Draw, Start
 
 SIZES = (0.0445, 0.0455)
 """Edges [m] of the cubes that suit: `REST` is for 45 mm, and 43 or 46 mm already cost the expert an eighth or more."""
 REST = (0.11317012, 0.0040419, -0.03133253)
-"""Where a cube of 45 mm comes to rest in `HAND.cradle`: its centre in the palm's frame [m],"""
+"""Where a cube of 45 mm comes to rest in `Hand.cradle`: its centre in the palm's frame [m],"""
 REST_QUATERNION = (0.99999414, 0.00224534, 0.00032052, 0.00256311)
 """and its orientation in the world, the base's X along the world's. The cube's own quarter turns rest as well."""
 MAX_MASS = 0.075
 """Heaviest cube [kg]: the expert turns 70 g nearly always, 100 g four times in five."""
+SHIFT, TWIST = 0.001, 0.02
+"""The cube starts up to so far [m], [rad] from where it rests."""
 _EVEN = 1.05  # longest edge over shortest
 
 
@@ -56,13 +61,28 @@ class HandReorient(HandTask):
         self.goal_yaw = np.zeros(num_envs)
         self._turn = np.ones(num_envs)
 
+    @classmethod
+    def mounting(cls, scene: Scene) -> Mounting:
+        """See `Task`: palm up above a cube that fits."""
+        return PalmUp(lambda name, shape: _fits(scene, name), REST)
+
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be a small, light cube."""
-        size = np.asarray(self.world.scene.object(name).size)
-        if size.min() < SIZES[0] or size.max() > SIZES[1] or size.max() > _EVEN * size.min():
+        if not _fits(self.world.scene, name):
             return f"it is no cube of {1000 * SIZES[0]:.1f} to {1000 * SIZES[1]:.1f} mm"
-        mass = float(self.world.model.body(name).mass[0])
+        mass = float(self.world.model.body_subtreemass[self.world.model.body(name).id])
         return f"it weighs {mass:.3f} kg, more than {MAX_MASS} kg" if mass > MAX_MASS else None
+
+    def draw(self, rng: np.random.Generator, start: Start) -> Draw:
+        """See `Task`; puts the target into the hand, on any of its four sides, the joints exactly where it rests."""
+        drawn = super().draw(rng, start)
+        start.joint_pos[:] = self.world.home
+        shift = np.array([*rng.uniform(-SHIFT, SHIFT, 2), 0.0])
+        start.object_pos[drawn.target] = self.world.base_pos + self.world.base_mat @ (np.array(REST) + shift)
+        turn = (rng.integers(4) * np.pi / 2 + rng.uniform(-TWIST, TWIST)) / 2
+        c, s, (w, x, y, z) = np.cos(turn), np.sin(turn), REST_QUATERNION
+        start.object_quat[drawn.target] = [w * c - z * s, x * c + y * s, y * c - x * s, w * s + z * c]
+        return drawn
 
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
         """See `Task`: here a rotation vector about the vertical [rad]."""
@@ -109,6 +129,11 @@ class HandReorient(HandTask):
         side = "left" if angle > 0 else "right"
         name = self.names[draw.target]
         return f"turn the {name} in your hand about the vertical by {abs(angle):.0f} degrees to the {side}"
+
+
+def _fits(scene: Scene, name: str) -> bool:
+    size = np.asarray(scene.object(name).size)
+    return bool(size.min() >= SIZES[0] and size.max() <= min(SIZES[1], _EVEN * size.min()))
 
 
 def heading(matrix: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,9 @@ TOUCH = 0.1
 
 
 class HandTask(ObjectTask):
-    """Base of the tasks of the hand.
+    """Base of the tasks of the hand."""
 
-    Sensors beside those of the objects (n worlds, world frame): `joint_pos`, `joint_vel` (n, 26), base first; `tip_pos`
-    (n, 5, 3) and `tip_force` (n, 5), thumb first; `palm_pos` (n, 3) and `palm_mat` (n, 3, 3): X along the fingers, Y
-    towards the thumb, Z out of the back.
-    """
+    robots: ClassVar[str] = "hand"
 
     def observe(self, sensors: Sensors) -> dict[str, Array]:
         """See `Task`; positions of tips and target also in the palm's frame."""

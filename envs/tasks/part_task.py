@@ -15,7 +15,8 @@ from ...scenes import Scene
 from .. import rotations
 from ..grasps import GraspPlanner
 from ..rewards import tolerance
-from ..robots.part_mount import APPROACH
+from ..robots.mount import Mounting
+from ..robots.part_mount import APPROACH, InFrontOfParts
 from ..simulator import Array, Sensors
 from ..world import World
 from .task import Draw, Start, Task
@@ -62,8 +63,13 @@ class PartTask(Task):
         }
 
     @classmethod
+    def mounting(cls, scene: Scene) -> Mounting:
+        """See `Task`: in front of the parts."""
+        return InFrontOfParts(cls.parts_of(scene))
+
+    @classmethod
     def parts_of(cls, scene: Scene) -> tuple[str, ...]:
-        """See `Task`.
+        """Doors, drawers or buttons of a scene that the task is about.
 
         Raises:
             TaskError: the scene has none.

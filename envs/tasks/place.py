@@ -185,6 +185,6 @@ class PlaceTask(GraspTask):
         return self.receptacles[draw.other].name
 
     def _in_reach(self, place: Receptacle) -> bool:
-        near, far = self.world.robot.reach
+        near, far = self.world.arm.reach
         distance = float(np.hypot(*(self.world.outlines[place.name].center - self.world.base_pos[:2])))
         return near <= distance <= far

@@ -87,12 +87,12 @@ class Reach(Task):
     def _reachable(self) -> Array:
         """Points (m, 3) above the support that the arm reaches pointing down, touching nothing: a fixed set."""
         rng = np.random.default_rng(0)
-        near, far = self.world.robot.reach
+        near, far = self.world.arm.reach
         angle, distance = rng.uniform(-0.7, 0.7, _TRIED), rng.uniform(near + 0.05, far, _TRIED)
         height = rng.uniform(float(self.settings["low"]), float(self.settings["high"]), _TRIED)
         local = np.stack([distance * np.cos(angle), distance * np.sin(angle), np.zeros(_TRIED)], axis=1)
         points = self.world.base_pos + rotations.rotate(self.world.base_mat, local)
         points[:, 2] = self._base + height
         closing = np.tile(self.world.base_mat[:, 1], (_TRIED, 1))
-        found = GraspPlanner(self.world).reaches(points[:, None], grasp_frame(closing), self.world.robot.max_opening)
+        found = GraspPlanner(self.world).reaches(points[:, None], grasp_frame(closing), self.world.arm.max_opening)
         return points[found]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...errors import TaskError
 from ...scenes import Scene
 from .. import rotations
+from ..robots.mount import BesideSupport, Mounting
 from ..simulator import Array, Ids, Sensors
 from ..world import World
 
@@ -23,7 +24,7 @@ class Start:
     """The initial state of one episode before the task has its say; a task may move things by writing to the arrays.
 
     Attributes:
-        joint_pos: (J,) of the arm [rad]. object_pos: (K, 3) [m]. object_quat: (K, 4). part_pos: (P,) [rad] or [m].
+        joint_pos: (J,) [rad], of slides [m]. object_pos: (K, 3) [m]. object_quat: (K, 4). part_pos: (P,) [rad] or [m].
     """
 
     joint_pos: Array
@@ -66,7 +67,7 @@ class Task(ABC):
 
     Class attributes:
         name: the keyword. config: default configuration; `scales` weighs the reward terms and sums to 1.
-        noun: what a target is called in messages.
+        noun: what a target is called in messages. robots: the kind of robot it is for, "arm" or "hand".
 
     Attributes:
         names: what may be a target at all (objects or parts of the world). targets: those that suit, as indices.
@@ -75,6 +76,7 @@ class Task(ABC):
     name: ClassVar[str]
     config: ClassVar[Mapping[str, Any]]
     noun: ClassVar[str] = "object"
+    robots: ClassVar[str] = "arm"
 
     def __init__(self, world: World, num_envs: int, *, object: str | int | None, config: Mapping[str, Any]) -> None:
         """Chooses the targets.
@@ -97,9 +99,13 @@ class Task(ABC):
     # -- what a subclass says --------------------------------------------------------------------------------------
 
     @classmethod
-    def parts_of(cls, scene: Scene) -> tuple[str, ...]:
-        """Doors, drawers or buttons of a scene that the robot must stand in front of; none for tasks with objects."""
-        return ()
+    def mounting(cls, scene: Scene) -> Mounting:
+        """How a place for the robot is found: beside the objects, unless a subclass says otherwise.
+
+        Raises:
+            TaskError: the scene has nothing of what the task is about.
+        """
+        return BesideSupport()
 
     @abstractmethod
     def candidates(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pocketworlds  # noqa: F401 - registers the environments
 import pytest
 from pocketworlds import TaskError
 from pocketworlds.agents.experts import make_expert
-from pocketworlds.benchmarks.experts import ExpertsResult, Score, play, run_experts
+from pocketworlds.benchmarks.experts import ExpertsResult, Score, play, read_report, run_experts
 
 
 def test_counts_are_those_of_single_environments():
@@ -52,6 +52,29 @@ def test_what_falls_short_is_told():
     assert ExpertsResult(100, 0, 0, 1.0, good, (), ()).short() == []
     bad = (score("lift", "expert", 94, 100), score("push", "random", 0, 5))
     assert len(ExpertsResult(100, 0, 0, 1.0, bad, (), ()).short()) == 2
+
+
+def test_a_run_of_some_ids_goes_into_an_earlier_report():
+    def run(*env_ids: str) -> ExpertsResult:
+        return run_experts(episodes=1, env_ids=env_ids, num_envs=1)
+
+    both, anew = run("Reach-v0", "PressButton-v0").to_dict(), run("PressButton-v0")
+    for score in both["scores"][2:]:
+        score["solved"] = -1
+    told = anew.merged(both)
+    assert [(s["env_id"], s["policy"]) for s in told["scores"]] == [(s["env_id"], s["policy"]) for s in both["scores"]]
+    assert told["scores"] == [*both["scores"][:2], *anew.to_dict()["scores"]]
+    with pytest.raises(TaskError, match="episodes=2"):
+        anew.merged({**both, "episodes": 2})
+
+
+def test_only_reports_are_taken_for_earlier_ones(tmp_path):
+    file = tmp_path / "report.json"
+    with pytest.raises(TaskError, match="cannot be read"):
+        read_report(file)
+    file.write_text('{"scores": []}')
+    with pytest.raises(TaskError, match="no report"):
+        read_report(file)
 
 
 def test_bad_arguments_are_refused():

@@ -18,7 +18,7 @@ from pocketworlds.agents.experts import make_expert
 from pocketworlds.cli import app
 from pocketworlds.envs import check_vector_env
 from pocketworlds.envs.kinematics import InverseKinematics
-from pocketworlds.envs.robots import PANDA, Robot, get_robot
+from pocketworlds.envs.robots import PANDA, Arm, get_robot
 from pocketworlds.envs.robots.checker import RobotReport, check_robot
 from pocketworlds.envs.robots.menagerie import FITTINGS, menagerie_robot
 from pocketworlds.envs.robots.mount import Mount
@@ -155,7 +155,7 @@ def written(tmp_path: Path):
     return write
 
 
-def opening_at(robot: Robot, control: float, steps: int = 2000) -> float:
+def opening_at(robot: Arm, control: float, steps: int = 2000) -> float:
     """Distance [m] between the pads' inner faces after a time at a control, from the geometry alone."""
     model = robot.build().compile()
     model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)

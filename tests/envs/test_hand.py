@@ -1,19 +1,24 @@
-"""The hand against its data sheet, what it holds, and its two tasks solved in bare MuJoCo by the scripted experts."""
+"""The hand against its data sheet, what it holds, where it is put, and its two tasks on other shapes and scenes."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
-from pocketworlds.agents.fingertips import FingertipSolver
-from pocketworlds.agents.hand_experts import HandLiftExpert, HandReorientExpert
+from pocketworlds import TaskError
+from pocketworlds.agents.experts import make_expert
+from pocketworlds.agents.experts.fingertips import FingertipSolver
+from pocketworlds.envs import rotations
+from pocketworlds.envs.builtin.authoring import authored_object, box, cylinder, table_surfaces
 from pocketworlds.envs.robots import HAND
-from pocketworlds.envs.tasks.hand_lift import HandLift
-from pocketworlds.envs.tasks.hand_reorient import REST, REST_QUATERNION, HandReorient
-
-from .hand_bench import HandBench, hand_model, yaw_quaternion
+from pocketworlds.envs.synthetic import random_scene
+from pocketworlds.envs.tasks.hand_reorient import heading
+from pocketworlds.scenes import Scene
+from pocketworlds.scenes.scene import CollisionGeom
 
 # Shadow Dexterous Hand E Series, Technical Specification, "Kinematic structure": least and largest angle [degrees].
 FINGER = [(-20, 20), (-15, 90), (0, 90), (0, 90)]
@@ -24,8 +29,7 @@ RANGES = {
     "ring": FINGER,
     "little": [(0, 45), *FINGER],
 }
-CUBE = 0.0225
-HEIGHT = 0.3
+LIFT, REORIENT = "PocketWorlds/HandLift-v0", "PocketWorlds/HandReorient-v0"
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +70,15 @@ def test_a_picture_of_it_costs_little(model: mujoco.MjModel):
     assert 16 * (8 + 2) * capsules + 24 * (model.ngeom - capsules) < 3000
 
 
-@pytest.mark.parametrize("posture", [HAND.grasp, HAND.cradle], ids=["grasp", "cradle"])
-def test_it_holds_its_postures_and_touches_nothing(model: mujoco.MjModel, posture):
+@pytest.mark.parametrize("joints", [HAND.home, HAND.cradle.joints], ids=["home", "cradle"])
+def test_it_holds_its_postures_and_touches_nothing(model: mujoco.MjModel, joints: tuple[float, ...]):
     data = mujoco.MjData(model)
-    data.qpos[:] = data.ctrl[:] = posture.joints
+    data.qpos[:] = data.ctrl[:] = joints
     mujoco.mj_forward(model, data)
     assert data.ncon == 0
     for _ in range(1000):
         mujoco.mj_step(model, data)
-    np.testing.assert_allclose(data.qpos, posture.joints, atol=1e-4)
+    np.testing.assert_allclose(data.qpos, joints, atol=1e-4)
 
 
 def test_fast_wild_targets_stay_stable(model: mujoco.MjModel):
@@ -90,7 +94,7 @@ def test_fast_wild_targets_stay_stable(model: mujoco.MjModel):
 
 def test_fingertip_kinematics_reach_their_goals():
     solver = FingertipSolver(HAND, 8)
-    start = np.tile(HAND.grasp.joints, (8, 1))
+    start = np.tile(HAND.home, (8, 1))
     moved = start.copy()
     moved[:, 4:] += np.random.default_rng(0).uniform(-0.1, 0.1, (8, 22))
     moved = np.clip(moved, HAND.joint_low, HAND.joint_high)
@@ -99,106 +103,176 @@ def test_fingertip_kinematics_reach_their_goals():
     assert np.abs(solver.tips(found) - goal).max() < 2e-3
 
 
-def lift_bench(shape: str, size: tuple[float, ...], *, mass: float, worlds: int, seed: int) -> HandBench:
-    model = hand_model(HAND.grasp, shape, size, mass=mass, height=0.0)
-    bench = HandBench(model, worlds, HandLift, hold_base=False)
-    rng = np.random.default_rng(seed)
-    pos = np.full((worlds, 3), size[0] if shape == "sphere" else size[-1])
-    pos[:, :2] = rng.uniform([0.068, -0.05], [0.168, 0.05], (worlds, 2))
-    bench.reset(HAND.grasp, pos, yaw_quaternion(rng.uniform(-np.pi, np.pi, worlds)))
-    return bench
+def make(env_id: str, num_envs: int, **keywords: Any) -> Any:
+    return gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="Disabled", max_episode_steps=None, **keywords)
 
 
-def reorient_bench(turns: np.ndarray, quarters: np.ndarray) -> HandBench:
-    model = hand_model(HAND.cradle, "box", (CUBE, CUBE, CUBE), mass=0.07, height=HEIGHT)
-    bench = HandBench(model, len(turns), HandReorient, hold_base=True)
-    pos = np.tile([REST[0], -REST[1], HEIGHT - REST[2]], (len(turns), 1))
-    (w, x, y, z), c, s = REST_QUATERNION, np.cos(quarters * np.pi / 4), np.sin(quarters * np.pi / 4)
-    quat = np.stack([w * c - z * s, x * c + y * s, y * c - x * s, w * s + z * c], axis=1)
-    goals = np.zeros((len(turns), 3))
-    goals[:, 2] = turns
-    bench.reset(HAND.cradle, pos, quat, goals)
-    return bench
+def on_table(shape: CollisionGeom, mass: float) -> Scene:
+    thing = authored_object("thing", "thing", [shape], shape.size, at=(0.1, -0.1), yaw=0.5, mass=mass)
+    return Scene(name="thing", surfaces=table_surfaces(), objects=(thing,), settled=True)
+
+
+def in_palm(env: Any) -> np.ndarray:
+    """The target's position (n, 3) in the frame of the site `palm`."""
+    s = env.sensors()
+    return rotations.rotate(s["palm_mat"].transpose(0, 2, 1), env.task.place(s) - s["palm_pos"])
+
+
+# HandLift -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("shape", "size", "mass"),
+    ("shape", "mass"),
     [
-        ("box", (0.025, 0.035, 0.03), 0.2),
-        ("box", (0.032, 0.034, 0.04), 0.1),
-        ("cylinder", (0.03, 0.035), 0.3),
-        ("sphere", (0.03,), 0.1),
+        (box(0.05, 0.07, 0.06), 0.2),
+        (box(0.064, 0.068, 0.08), 0.1),
+        (cylinder(0.06, 0.07), 0.3),
+        (CollisionGeom(shape="sphere", size=(0.06, 0.06, 0.06)), 0.1),
     ],
+    ids=["box", "thick", "cylinder", "sphere"],
 )
-def test_expert_lifts(shape: str, size: tuple[float, ...], mass: float):
-    bench = lift_bench(shape, size, mass=mass, worlds=4, seed=1)
-    expert = HandLiftExpert(bench)
-    success = np.zeros(4, dtype=bool)
+def test_expert_lifts_other_shapes(shape: CollisionGeom, mass: float):
+    env = make(LIFT, 4, scene=on_table(shape, mass))
+    env.reset(seed=1)
+    expert = make_expert(env)
     for _ in range(120):
-        action = expert.act()
-        assert np.abs(action).max() <= 1
-        success = bench.step(action)
-    assert success.all()
+        *_, info = env.step(expert.act())
+    assert info["is_success"].all()
 
 
 def test_held_object_does_not_creep_in_ten_seconds():
-    bench = lift_bench("box", (0.025, 0.03, 0.03), mass=0.2, worlds=1, seed=0)
-    expert = HandLiftExpert(bench)
+    env = make(LIFT, 1, object="box")
+    env.reset(seed=0)
+    expert = make_expert(env)
     for _ in range(110):
-        bench.step(expert.act())
-    before = bench.in_palm()
+        env.step(expert.act())
+    before = in_palm(env)
     for _ in range(200):
-        success = bench.step(np.zeros((1, 26)))
-    assert success.all()
-    assert np.abs(bench.in_palm() - before).max() < 1e-3
+        *_, info = env.step(np.zeros((1, 26)))
+    assert info["is_success"].all()
+    assert np.abs(in_palm(env) - before).max() < 1e-3
 
 
-def test_cube_rests_in_the_cradle_from_the_first_step():
-    bench = reorient_bench(np.full(4, 0.8), np.arange(4))
-    before = bench.in_palm()
-    for _ in range(40):
-        bench.step(np.zeros((4, 26)))
-    assert np.abs(bench.in_palm() - before).max() < 5e-4
-    assert np.abs(bench.task.left(bench.sensors()) - 0.8).max() < 5e-3
-
-
-def test_expert_turns_the_cube_either_way():
-    turns = np.array([-1.04, -0.85, -0.62, 0.62, 0.85, 1.04])
-    bench = reorient_bench(turns, np.arange(6) % 4)
-    expert = HandReorientExpert(bench)
-    success = np.zeros(6, dtype=bool)
-    for _ in range(220):
-        success = bench.step(expert.act())
-    assert success.sum() >= 5
-
-
-def test_random_motion_solves_nothing():
-    rng = np.random.default_rng(3)
-    bench = reorient_bench(rng.uniform(0.6, 1.05, 16), np.arange(16) % 4)
+@pytest.mark.parametrize(
+    "scene", ["blocks", "clutter", random_scene(0), random_scene(5)], ids=lambda s: getattr(s, "name", s)
+)
+def test_expert_lifts_in_other_scenes(scene: str | Scene):
+    env = make(LIFT, 4, scene=scene)
+    env.reset(seed=3)
+    expert = make_expert(env)
     for _ in range(150):
-        success = bench.step(rng.uniform(-1, 1, (16, 26)))
-    assert not success.any()
+        *_, info = env.step(expert.act())
+    assert info["is_success"].sum() >= 3
 
 
-@pytest.mark.parametrize("kind", ["lift", "reorient"])
-def test_rewards_are_in_range_and_a_batch_equals_singles(kind: str):
-    def rollout(rows: list[int]) -> np.ndarray:
-        turns = np.array([0.7, -0.7, 1.0])[rows]
-        if kind == "reorient":
-            bench = reorient_bench(turns, np.array(rows))
-        else:
-            bench = lift_bench("box", (0.025, 0.035, 0.03), mass=0.1, worlds=len(rows), seed=0)
-            bench.reset(HAND.grasp, np.array([[0.1 + 0.02 * r, 0.0, 0.03] for r in rows]), yaw_quaternion(turns))
-        expert = HandReorientExpert(bench) if kind == "reorient" else HandLiftExpert(bench)
-        for _ in range(40):
-            bench.step(expert.act())
-            result = bench.task.evaluate(bench.sensors())
-            assert all(((term >= 0) & (term <= 1)).all() for term in result.terms.values())
-            assert ((result.dense >= 0) & (result.dense <= 1)).all()
-        assert sum(bench.task.settings["scales"].values()) == pytest.approx(1)
-        parts = bench.task.observe(bench.sensors())
-        return np.concatenate([bench.batch.state, *parts.values()], axis=1)
+def test_scenes_without_anything_to_lift_say_why():
+    flat = on_table(box(0.2, 0.15, 0.05), 0.2)
+    with pytest.raises(
+        TaskError, match=r"no object .* suits \(thing: it is 15.0 cm wide; the hand takes 2.8 to 6.8 cm\)"
+    ):
+        make(LIFT, 1, scene=flat)
+    with pytest.raises(TaskError, match=r"weighs 0\.90 kg"):
+        make(LIFT, 1, scene=on_table(box(0.05, 0.05, 0.08), 0.9))
+    with pytest.raises(TaskError, match=r"thing: it is no cube of 44.5 to 45.5 mm"):
+        make(REORIENT, 1, scene=flat)
 
-    together = rollout([0, 1, 2])
-    for row in range(3):
-        np.testing.assert_array_equal(rollout([row])[0], together[row])
+
+def test_an_object_without_room_for_the_hand_is_no_target():
+    scene = on_table(box(0.05, 0.05, 0.08), 0.1)
+    walls = tuple(
+        authored_object(f"wall_{k}", "wall", [box(0.03, 0.4, 0.3)], (0.03, 0.4, 0.3), at=(0.1 + x, -0.1), yaw=0.5)
+        for k, x in enumerate((-0.06, 0.06))
+    )
+    with pytest.raises(TaskError, match=r"touch(es)? (wall|something)"):
+        make(LIFT, 1, scene=scene.model_copy(update={"objects": (*scene.objects, *walls)}))
+
+
+# HandReorient -------------------------------------------------------------------------------------------------------
+
+
+def test_the_palm_looks_up_and_its_base_stays_where_it_is():
+    env = make(REORIENT, 2)
+    env.reset(seed=0)
+    np.testing.assert_allclose(env.world.base_mat, np.diag([1, -1, -1]), atol=1e-12)
+    np.testing.assert_allclose(env.world.mount.matrix, rotations.from_quaternion(np.array(env.world.mount.quaternion)))
+    palm = env.sensors()["palm_pos"].copy()
+    for _ in range(20):
+        env.step(np.ones((2, 26)))
+    assert np.abs(env.sensors()["palm_pos"] - palm).max() < 1e-3
+    other = make(REORIENT, 2, control_mode="joint_pos")
+    other.reset(seed=0)
+    for _ in range(20):
+        other.step(np.ones((2, 26)))
+    assert np.abs(other.sensors()["palm_pos"] - palm).max() < 1e-3
+
+
+def test_cube_rests_in_the_cradle_from_the_first_step_and_never_sleeps():
+    env = make(REORIENT, 8)
+    env.reset(seed=0)
+    before, left = in_palm(env), env.task.left(env.sensors())
+    assert ((np.abs(left) > 0.44) & (np.abs(left) < 1.06)).all()
+    assert (
+        len({round(float(h)) for h in heading(env.task.frame(env.sensors())) / (np.pi / 2)}) > 2
+    )  # on different sides
+    for _ in range(40):
+        env.step(np.zeros((8, 26)))
+    assert np.abs(in_palm(env) - before).max() < 2e-3
+    assert np.abs(env.task.left(env.sensors()) - left).max() < 0.02
+    assert (env.simulator.batch.bind("tree_asleep") < 0).all()
+
+
+def test_cubes_that_wait_sleep_while_one_is_turned():
+    env = make(REORIENT, 4, scene="blocks")
+    env.reset(seed=0)
+    expert = make_expert(env)
+    for _ in range(60):
+        env.step(expert.act())
+    asleep = env.simulator.batch.bind("tree_asleep") >= 0
+    assert (asleep.sum(axis=1) == 2).all()  # the other cube and the tray
+    state = env.get_state()
+    actions = [expert.act() for _ in range(1)] + [np.full((4, 26), 0.2 * k) for k in range(4)]
+    first = [env.step(action)[0] for action in actions]
+    env.set_state(state)
+    for expected, action in zip(first, actions, strict=True):
+        np.testing.assert_array_equal(env.step(action)[0], expected)
+
+
+# Both ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env_id", [LIFT, REORIENT])
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_size_and_threads_change_no_bit(env_id: str, num_threads: int):
+    def rollout(num_envs: int, threads: int) -> np.ndarray:
+        env = make(env_id, num_envs, num_threads=threads)
+        env.reset(seed=5)
+        actions = np.stack([np.random.default_rng(j).uniform(-1, 1, (8, 26)) for j in range(num_envs)], axis=1)
+        return np.stack([env.step(action)[0] for action in actions])
+
+    np.testing.assert_array_equal(rollout(33, num_threads)[:, :3], rollout(3, 1))
+
+
+@pytest.mark.parametrize("env_id", [LIFT, REORIENT])
+def test_joint_positions_reach_what_they_say(env_id: str):
+    env = make(env_id, 1, control_mode="joint_pos")
+    env.reset(seed=0)
+    low, high = np.array(HAND.joint_low), np.array(HAND.joint_high)
+    wanted = np.clip(env.world.home + 0.1, low, high)
+    wanted[env.world.held] = env.world.home[env.world.held]
+    for _ in range(30):
+        env.step(2 * ((wanted - low) / (high - low))[None] - 1)
+    free = [name for name in HAND.joints if "spread" in name or name == "base_z"]  # touch neither cube nor one another
+    columns = [HAND.joints.index(name) for name in free]
+    assert np.abs(env.sensors()["joint_pos"][0, columns] - wanted[columns]).max() < 0.02
+    np.testing.assert_allclose(env.sensors()["joint_target"][0], wanted, atol=1e-9)
+
+
+def test_wrong_combinations_are_refused():
+    with pytest.raises(TaskError, match=r"control_mode='ee_delta' .*robot='hand'.*\['joint_delta', 'joint_pos'\]"):
+        gym.make(LIFT, control_mode="ee_delta")
+    with pytest.raises(TaskError, match="needs robot='hand'; robot='panda' is not"):
+        gym.make(LIFT, robot="panda")
+    with pytest.raises(TaskError, match="needs an arm with a gripper, such as robot='panda'; robot='hand' is not"):
+        gym.make("PocketWorlds/Lift-v0", robot="hand")
+    with pytest.raises(TaskError, match="control_mode='joint_delta'"):
+        make_expert(gym.make(LIFT, control_mode="joint_pos"))

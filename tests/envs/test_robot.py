@@ -78,7 +78,7 @@ def test_gripper_opens_to_80_mm(tabletop: World):
     data = mujoco.MjData(tabletop.model)
     data.qpos[:] = tabletop.home_qpos
     mujoco.mj_kinematics(tabletop.model, data)
-    left, right = (data.geom_xpos[g] for g in tabletop.pad_geoms)
+    left, right = (data.geom_xpos[g] for g in tabletop.gripper.pad_geoms)
     thickness = PANDA.finger_thickness
     assert np.linalg.norm(left - right) - thickness == pytest.approx(0.08, abs=1e-9)
 

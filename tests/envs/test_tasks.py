@@ -214,7 +214,8 @@ def test_expert_acts_in_scanned_scenes(task: str, seed: int, on: str):
 def test_a_task_suits_a_scanned_scene_or_says_why_not(task: str):
     scene = random_scene(1)
     try:
-        env = make_vec("PocketWorlds/Scan-v0", 2, task=task, scene=scene)
+        robot = "hand" if TASKS[task].robots == "hand" else "panda"
+        env = make_vec("PocketWorlds/Scan-v0", 2, task=task, scene=scene, robot=robot)
     except TaskError as error:
         # Either there is nothing of the kind, or every candidate has its reason.
         noun = TASKS[task].noun

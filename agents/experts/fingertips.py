@@ -7,7 +7,7 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from ..envs.robots.hand import Hand
+from ...envs.robots import Hand
 
 Array = NDArray[np.float64]
 
