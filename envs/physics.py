@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -10,9 +11,11 @@ from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
 from .control import make_controller
-from .rendering import FrameRenderer
+from .rendering import Renderer, make_renderer
 from .resting import Sleep
-from .simulator import Array, Episodes, Ids, Sensors, SimulatorState
+from .segmentation import segmentation
+from .simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
+from .window import Window
 from .world import World
 
 SUBSTEPS = 25
@@ -35,13 +38,22 @@ _VEL, _ACC = int(mujoco.mjtStage.mjSTAGE_VEL), int(mujoco.mjtStage.mjSTAGE_ACC)
 class PhysicsSimulator:
     """`num_envs` copies of one world; see `Simulator`."""
 
-    def __init__(self, world: World, num_envs: int, *, control_mode: str = "ee_delta", num_threads: int = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        num_envs: int,
+        *,
+        control_mode: str = "ee_delta",
+        num_threads: int = 0,
+        renderer: str = "gl",
+    ) -> None:
         """Allocates the batch.
 
         Args:
             world: the compiled scene with its robot. num_envs: number of worlds.
             control_mode: see `envs.control`.
             num_threads: threads to step on, 0 for all processors this process may use.
+            renderer: "gl" or "warp", see `envs.rendering`.
         """
         threads = min(num_threads or processors(), num_envs)
         self.world = world
@@ -56,7 +68,10 @@ class PhysicsSimulator:
         self._sensordata = self.batch.bind("sensordata")
         self._columns = np.r_[world.arm_ctrl, world.grip_ctrl]
         self._before = np.empty_like(self.batch.state)
-        self._renderers: dict[tuple[int, int, bool, bool], FrameRenderer] = {}
+        self.segmentation_names = segmentation(world).names
+        self._renderer_name = renderer
+        self._renderers: dict[tuple[int, int, bool], Renderer] = {}
+        self._window: Window | None = None
         self._all = np.arange(num_envs)
         arm, objects, parts = len(world.arm_qpos), len(world.objects), len(world.parts)
         self._sensors: dict[str, Array] = {
@@ -150,22 +165,39 @@ class PhysicsSimulator:
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
 
-    def image(
-        self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
-    ) -> NDArray[np.generic]:
+    def images(
+        self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
+    ) -> Images:
         """See `Simulator`."""
-        key = (width, height, depth, fine)
-        if key not in self._renderers:
-            self._renderers[key] = FrameRenderer(self.world.model, width=width, height=height, depth=depth, fine=fine)
-        renderer = self._renderers[key]
-        self.batch.get_data(world, renderer.data)
-        return renderer.draw(self.world.camera(camera))
+        return self._renderer(width, height, fine).draw(ids, self.world.camera(camera), kinds)
+
+    def show(self, world: int, camera: str) -> None:
+        """See `Simulator`."""
+        if self._window is None:
+            name = self.world.camera(camera)
+            self._window = Window(self.world.model, self.batch, camera=name, period=self.control_period)
+        self._window.show(world)
+
+    def renderer_info(self, *, width: int, height: int) -> RendererInfo:
+        """See `Simulator`."""
+        return self._renderer(width, height, fine=False).info
 
     def close(self) -> None:
         """See `Simulator`."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _renderer(self, width: int, height: int, fine: bool) -> Renderer:
+        key = (width, height, fine)
+        if key not in self._renderers:
+            self._renderers[key] = make_renderer(
+                self._renderer_name, self.world, self.batch, width=width, height=height, fine=fine
+            )
+        return self._renderers[key]
 
     def _read(self, rows: Ids) -> None:
         """Refreshes the sensors of worlds `rows` from the state and the derived fields."""

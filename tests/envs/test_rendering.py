@@ -27,6 +27,6 @@ def test_pictures_of_a_batch_equal_those_drawn_one_by_one(obs_mode: str):
 def test_small_pictures_show_what_large_ones_show():
     env = gym.make_vec(ID, num_envs=1, obs_mode="rgb", image_size=64).unwrapped
     small = env.reset(seed=0)[0][0].astype(float)
-    large = env.simulator.image(0, "front", width=256, height=256).astype(float)
+    large = env.simulator.images(np.arange(1), "front", ("rgb",), width=256, height=256)["rgb"][0].astype(float)
     shrunk = large.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - shrunk).mean() < 6  # of 255: edges only
