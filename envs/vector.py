@@ -92,7 +92,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.metadata = {
             **type(self).metadata,
             "autoreset_mode": self.autoreset_mode,
-            "render_modes": usable_render_modes(),
+            "render_modes": usable_render_modes(self.config.render_mode),
         }
         self.render_mode = self.config.render_mode
         parts = task_type(self.config.task).parts_of(self.config.scene)

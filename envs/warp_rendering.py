@@ -8,6 +8,7 @@ belongs to an environment's keywords as its task does.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,9 +50,11 @@ class WarpRenderer:
     def __init__(self, world: World, batch: Batch, *, width: int, height: int, fine: bool) -> None:
         """Puts the model onto Warp's default device; see `envs.rendering.make_renderer`."""
         check_installed()
+        first = "warp" not in sys.modules
         import warp
 
-        warp.config.quiet = True  # its greeting and a line per compiled kernel
+        if first:  # else the caller has chosen: no greeting, and no line per compiled kernel, on what we print
+            warp.config.log_level = warp.LOG_ERROR
         import mujoco_warp
 
         self._warp, self._mjw = warp, mujoco_warp

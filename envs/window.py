@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
 import warnings
 from typing import Any
@@ -15,6 +17,8 @@ from ..errors import MissingDependencyError
 from ..scenes.viewer import has_screen
 from .rendering import pose
 
+_SECONDS = 5.0
+"""Longest wait for the window's thread."""
 _INSTEAD = "use render_mode='rgb_array', which needs no screen"
 
 
@@ -35,7 +39,10 @@ class Window:
         self._model, self._batch, self._period = model, batch, period
         self._data = mujoco.MjData(model)
         pose(batch, 0, model, self._data)
+        before = set(threading.enumerate())
         self._viewer = open_viewer(model, self._data)
+        self._threads = set(threading.enumerate()) - before
+        atexit.register(self.close)
         self._aim(model.camera(camera).id)
         self._next = time.perf_counter()
 
@@ -52,8 +59,11 @@ class Window:
         self._viewer.sync()
 
     def close(self) -> None:
-        """Closes the window."""
+        """Closes the window, and waits for its thread: it must not run on while the interpreter ends."""
+        atexit.unregister(self.close)
         self._viewer.close()
+        for thread in self._threads:
+            thread.join(_SECONDS)
 
     def _aim(self, camera: int) -> None:
         """Puts the window's free camera where a camera of the model is, looking at a point as far as the scene's."""
@@ -69,9 +79,9 @@ class Window:
             free.elevation = float(np.degrees(np.arcsin(np.clip(forward[2], -1, 1))))
 
 
-def usable_render_modes() -> list[str]:
-    """The render modes that can work on this machine: "human" needs a screen."""
-    return ["human", "rgb_array"] if has_screen() else ["rgb_array"]
+def usable_render_modes(chosen: str | None) -> list[str]:
+    """The render modes that can work on this machine ("human" needs a screen), and the chosen one."""
+    return ["human", "rgb_array"] if has_screen() or chosen == "human" else ["rgb_array"]
 
 
 def open_viewer(model: mujoco.MjModel, data: mujoco.MjData) -> Any:
@@ -87,9 +97,9 @@ def open_viewer(model: mujoco.MjModel, data: mujoco.MjData) -> Any:
         )
     try:
         _try_window()
-        import mujoco.viewer
+        from mujoco.viewer import launch_passive
 
-        return mujoco.viewer.launch_passive(model, data, show_left_ui=False, show_right_ui=False)
+        return launch_passive(model, data, show_left_ui=False, show_right_ui=False)
     except (ImportError, RuntimeError, mujoco.FatalError) as error:
         raise MissingDependencyError(f"render_mode='human' cannot open a window: {error}; {_INSTEAD}") from error
 
