@@ -64,3 +64,22 @@ class Observer:
             yield
         finally:
             self._drawing = True
+
+
+def copy_rows(observation: Observation, ids: Ids) -> NDArray[np.object_]:
+    """Copies of what worlds `ids` see in a batch's observation, one a world: an object array, None elsewhere."""
+    parts = observation if isinstance(observation, dict) else {"": observation}
+    found = np.full(len(next(iter(parts.values()))), None, dtype=object)
+    for j in ids:
+        copies = {name: values[j].copy() for name, values in parts.items()}
+        found[j] = copies if isinstance(observation, dict) else copies[""]
+    return found
+
+
+def put_rows(observation: Observation, ids: Ids, rows: Observation) -> None:
+    """Replaces what worlds `ids` (m,) see in a batch's observation by the m rows of another."""
+    if isinstance(observation, dict) and isinstance(rows, dict):
+        for name, values in rows.items():
+            observation[name][ids] = values
+    elif not isinstance(observation, dict):
+        observation[ids] = rows

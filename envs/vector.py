@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from .config import Config, Keywords, parse
 from .episodes import EpisodeSampler
-from .observations import Observation, Observer
+from .observations import Observation, Observer, copy_rows, put_rows
 from .physics import PhysicsSimulator
 from .robots import get_robot
 from .simulator import Array, Ids, RendererInfo, Sensors, Simulator, SimulatorState
@@ -324,14 +324,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
         """SAME_STEP: puts what ended into `final_obs` and `final_info` and begins the next episodes."""
-        final = np.full(self.num_envs, None, dtype=object)
+        final = copy_rows(observation, ids)
         mask = np.zeros(self.num_envs, dtype=np.bool_)
         mask[ids] = True
-        for j in ids:
-            if isinstance(observation, dict):
-                final[j] = {name: values[j].copy() for name, values in observation.items()}
-            else:
-                final[j] = observation[j].copy()
         ended = {name: mask.copy() if name.startswith("_") else values.copy() for name, values in info.items()}
         self._start(ids)
         evaluation = self.task.evaluate(self.simulator.sensors())
@@ -340,12 +335,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             info[name][ids] = values[ids]
         info |= {"final_obs": final, "_final_obs": mask, "final_info": ended, "_final_info": mask.copy()}
         self._show()
-        begun = self._observer.observe(ids)
-        if isinstance(observation, dict) and isinstance(begun, dict):
-            for name, values in begun.items():
-                observation[name][ids] = values
-        elif not isinstance(observation, dict):
-            observation[ids] = begun
+        put_rows(observation, ids, self._observer.observe(ids))
         return observation, info
 
     def _play(

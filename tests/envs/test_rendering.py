@@ -50,8 +50,14 @@ def test_only_worlds_that_begin_an_episode_are_drawn_twice(monkeypatch: pytest.M
     state = env.get_state()
     state.elapsed[1] = 2
     env.set_state(state)
-    drawn, draw = [], env.simulator.images
-    monkeypatch.setattr(env.simulator, "images", lambda ids, *a, **k: drawn.extend(ids) or draw(ids, *a, **k))
+    drawn: list[int] = []
+    draw = env.simulator.images
+
+    def images(ids, *args, **options):
+        drawn.extend(ids)
+        return draw(ids, *args, **options)
+
+    monkeypatch.setattr(env.simulator, "images", images)
     observation, _, _, truncated, info = env.step(np.zeros((3, 7), np.float32))
     assert truncated.tolist() == [False, True, False]
     assert drawn == [0, 1, 2, 1]
