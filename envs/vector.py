@@ -376,12 +376,12 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             if self.max_episode_steps is not None:
                 truncated[moving] |= ((self._elapsed >= self.max_episode_steps) & ~terminated)[moving]
             self._show()
-            moving = moving[~(terminated | truncated)[moving]]
+            done = terminated | truncated
+            moving = moving[~done[moving]]
             if len(moving) == 0:
                 break
         info = self._info(self._all, evaluation, failed)
         observation = self.observe()
-        done = terminated | truncated
         if mode is AutoresetMode.SAME_STEP:
             if done.any():
                 observation, info = self._restart(np.flatnonzero(done), observation, info)
@@ -391,11 +391,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _checked(self, chunk: Array, moving: Ids) -> Array:
         """The actions (num_envs, H, action_size), clipped, after a look at those of worlds `moving`."""
-        finite = np.isfinite(chunk[moving]).all(axis=(1, 2))
-        if not finite.all():
-            raise InvalidAction(
-                f"actions of worlds {moving[~finite][:5].tolist()} are not finite; check the policy's output"
-            )
+        if not np.isfinite(chunk[moving]).all():
+            bad = moving[~np.isfinite(chunk[moving]).all(axis=(1, 2))]
+            raise InvalidAction(f"actions of worlds {bad[:5].tolist()} are not finite; check the policy's output")
         return np.clip(chunk, -1.0, 1.0)
 
     def _info(self, ids: Ids, evaluation: Evaluation, failed: NDArray[np.bool_]) -> Info:
