@@ -166,7 +166,7 @@ def record(
         Literal["lerobot", "minari", "robomimic"], typer.Option(help="LeRobotDataset v3, or Minari or robomimic HDF5.")
     ] = "lerobot",
     num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 8,
-    obs_mode: Annotated[str, typer.Option(help="state, rgb, depth, or several joined by +.")] = "state",
+    obs_mode: Annotated[str, typer.Option(help="state, rgb, depth, segmentation, or several joined by +.")] = "state",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Keyword of the environment; repeatable.")
     ] = None,

@@ -67,7 +67,7 @@ assert {"h264", "hevc"} <= av.codecs_available, "no H.264 or HEVC decoder"
 print(av.__version__, "with H.264 and HEVC")
 """
 _RENDER = """
-from pocketworlds.scenes.gl import ensure_gl
+from pocketworlds.scenes.gl import ensure_gl, gl_device
 name = ensure_gl()
 import mujoco
 world = '<mujoco><worldbody><light pos="0 0 3"/><geom size=".3"/></worldbody></mujoco>'
@@ -77,7 +77,7 @@ mujoco.mj_forward(model, data)
 with mujoco.Renderer(model, 48, 64) as renderer:
     renderer.update_scene(data)
     assert renderer.render().max() > 0, name + " gives black pictures"
-print(name)
+    print(f"{name} on {gl_device()}")
 """
 
 

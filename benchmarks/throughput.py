@@ -190,13 +190,12 @@ def against_peer(name: str, effort: Effort, pythons: Sequence[str], notify: Noti
 def frames(effort: Effort) -> tuple[float, float]:
     """Pictures of 64 x 64 per second: those of whole environment steps, and drawn without stepping."""
     stepper = Stepper(TASK, effort.worlds, obs_mode="rgb", image_size=64)
-    camera, simulator = stepper.env.config.camera, stepper.env.simulator
+    camera, simulator, everyone = stepper.env.config.camera, stepper.env.simulator, np.arange(effort.worlds)
     whole, drawn = [], []
     for _ in range(effort.turns):
         whole.append(stepper.run(effort.seconds))
         start = time.perf_counter()
-        for index in range(effort.worlds):
-            simulator.image(index, camera, width=64, height=64)
+        simulator.images(everyone, camera, ("rgb",), width=64, height=64)
         drawn.append(effort.worlds / (time.perf_counter() - start))
     stepper.close()
     return statistics.median(whole), statistics.median(drawn)

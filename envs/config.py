@@ -14,13 +14,15 @@ from ..errors import TaskError
 from ..scenes import Scene, load_scene
 from .builtin import builtin_names, builtin_scene
 from .control import CONTROL_MODES
+from .rendering import RENDERERS
 from .robots import Robot, get_robot
 from .tasks import TASKS, task_type
+from .warp_rendering import check_installed
 
 BACKENDS = ("physics",)
 REWARD_MODES = ("dense", "sparse")
-RENDER_MODES = ("rgb_array",)
-OBSERVATIONS = ("state", "rgb", "depth")
+RENDER_MODES = ("human", "rgb_array")
+OBSERVATIONS = ("state", "rgb", "depth", "segmentation")
 _ALIASES = {"rgbd": ("rgb", "depth")}
 _SMALLEST_IMAGE, _LARGEST_IMAGE = 8, 2048
 
@@ -37,6 +39,7 @@ class Keywords(TypedDict, total=False):
     control_mode: str
     reward_mode: str
     render_mode: str | None
+    renderer: str
     camera: str
     image_size: int | tuple[int, int]
     render_size: int | tuple[int, int]
@@ -58,11 +61,13 @@ class Config:
             objects; None draws one each episode.
         robot: "panda", "hand", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). Tasks named "hand_..."
             are for the hand, all others for an arm. backend: "physics".
-        obs_mode: "state", "rgb", "depth", "rgbd" or several joined by "+"; one alone gives a Box, several a Dict.
+        obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
+            gives a Box, several a Dict (docs/observations.md).
         control_mode: "ee_delta", "joint_delta" or "joint_pos" (see `envs.control`); by default the robot's first.
         reward_mode: "dense" or "sparse", both in [0, 1].
-        render_mode: "rgb_array" or None.
-        camera: of rgb and depth observations and of `render`: "front" (placed automatically), "wrist", or a
+        render_mode: "human" (a window that shows the first world), "rgb_array" or None.
+        renderer: of pictures: "gl" (OpenGL) or "warp" (MuJoCo Warp's ray-caster); they shade differently.
+        camera: of pictures in observations and of `render`: "front" (placed automatically), "wrist", or a
             scene's own.
         image_size: (width, height) of image observations, or one number for both. render_size: of `render`.
         object_jitter: objects move by up to so much [m] from their scanned places at the start, never into each other.
@@ -81,6 +86,7 @@ class Config:
     control_mode: str = "ee_delta"
     reward_mode: str = "dense"
     render_mode: str | None = None
+    renderer: str = "gl"
     camera: str = "front"
     image_size: tuple[int, int] = (84, 84)
     render_size: tuple[int, int] = (640, 480)
@@ -102,6 +108,7 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     Raises:
         TaskError: a keyword is unknown or its value makes no sense; the message says which and what to give instead.
         SceneError: the scene folder cannot be read.
+        MissingDependencyError: what the renderer needs is not installed.
     """
     known = [f.name for f in fields(Config)]
     for name in keywords:
@@ -124,6 +131,9 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     _choice("reward_mode", config.reward_mode, REWARD_MODES)
     if config.render_mode is not None:
         _choice("render_mode", config.render_mode, RENDER_MODES)
+    _choice("renderer", config.renderer, RENDERERS)
+    if config.renderer == "warp":
+        check_installed()
     parse_observations(config.obs_mode)
     _number("object_jitter", config.object_jitter, 0.2)
     _number("joint_noise", config.joint_noise, 0.1)

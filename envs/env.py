@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from .config import Keywords
+from .simulator import RendererInfo
 from .vector import CONTROL_RATE, Info, WorldVectorEnv
 
 
@@ -30,7 +31,7 @@ class WorldEnv(gym.Env[Any, NDArray[np.float32]]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - as Gymnasium declares it; never changed
-        "render_modes": ["rgb_array"],
+        "render_modes": ["human", "rgb_array"],
         "render_fps": CONTROL_RATE,
     }
 
@@ -40,6 +41,7 @@ class WorldEnv(gym.Env[Any, NDArray[np.float32]]):
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.render_mode = self.vector.render_mode
+        self.metadata = {**type(self).metadata, "render_modes": self.vector.metadata["render_modes"]}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Info]:
         """Starts episode 0 of `seed`, or without a seed the next; `options={"episode": i}` chooses episode i."""
@@ -55,13 +57,27 @@ class WorldEnv(gym.Env[Any, NDArray[np.float32]]):
         return _row(observation), float(reward[0]), bool(terminated[0]), bool(truncated[0]), _single(info)
 
     def render(self) -> NDArray[np.uint8] | None:
-        """A uint8 (height, width, 3) picture if `render_mode` is "rgb_array", else None."""
+        """A uint8 (height, width, 3) picture if `render_mode` is "rgb_array", else None; see `WorldVectorEnv`."""
         frames = self.vector.render()
         return None if frames is None else frames[0]
 
     def close(self) -> None:
-        """Frees the graphics context."""
+        """Frees the graphics context, and closes the window."""
         self.vector.close()
+
+    def observe(self) -> Any:
+        """The observation of the world as it is now, drawn anew."""
+        return _row(self.vector.observe())
+
+    @property
+    def segmentation_names(self) -> tuple[str, ...]:
+        """What the values of segmentation pictures stand for, as indices: see `envs.segmentation`."""
+        return self.vector.segmentation_names
+
+    @property
+    def renderer_info(self) -> RendererInfo:
+        """What draws the pictures of observations: renderer, backend ("egl", "osmesa", ...) and device."""
+        return self.vector.renderer_info
 
 
 def _row(observation: Any) -> Any:

@@ -1,6 +1,6 @@
 """Goal-conditioned observations for hindsight experience replay, as wrappers around the environments.
 
-Observations become `Dict(observation, achieved_goal, desired_goal)` (plus `rgb` and `depth` where asked for), and
+Observations become `Dict(observation, achieved_goal, desired_goal)` (plus pictures where asked for), and
 `compute_reward(achieved, desired, info)` gives the environment's own sparse reward for any pairs of goals, so that
 episodes can be relabelled with goals reached by accident (Andrychowicz et al., "Hindsight Experience Replay", 2017).
 

@@ -146,12 +146,8 @@ class LeRobotVectorEnv(gym.vector.VectorWrapper[Any, Any, Any, Any, Any]):
 
     def _observe(self) -> dict[str, Any]:
         width, height = self._base.config.image_size
-        pixels = {
-            name: np.stack(
-                [self._base.simulator.image(j, name, width=width, height=height) for j in range(self.num_envs)]
-            )
-            for name in self._cameras
-        }
+        images, ids = self._base.simulator.images, np.arange(self.num_envs)
+        pixels = {name: images(ids, name, ("rgb",), width=width, height=height)["rgb"] for name in self._cameras}
         return {"pixels": pixels[self._cameras[0]] if self._single_camera else pixels, "agent_pos": self._agent_pos()}
 
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from .control import make_controller
 from .proprioception import make_proprioception
-from .rendering import FrameRenderer
+from .rendering import Renderer, make_renderer
 from .resting import Sleep
-from .simulator import Array, Episodes, Ids, Sensors, SimulatorState
+from .segmentation import segmentation, segmentation_names
+from .simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
+from .window import Window
 from .world import World
 
 SUBSTEPS = 25
@@ -40,7 +42,13 @@ class PhysicsSimulator:
     """`num_envs` worlds, each of one of a few scenes; see `Simulator`."""
 
     def __init__(
-        self, worlds: Sequence[World], num_envs: int, *, control_mode: str = "ee_delta", num_threads: int = 0
+        self,
+        worlds: Sequence[World],
+        num_envs: int,
+        *,
+        control_mode: str = "ee_delta",
+        num_threads: int = 0,
+        renderer: str = "gl",
     ) -> None:
         """Allocates the batch.
 
@@ -48,6 +56,7 @@ class PhysicsSimulator:
             worlds: the compiled scenes with their robot, of one layout. num_envs: number of worlds.
             control_mode: see `envs.control`.
             num_threads: threads to step on, 0 for all processors this process may use.
+            renderer: "gl" or "warp", see `envs.rendering`.
         """
         threads = min(num_threads or processors(), num_envs)
         _stop_timers()
@@ -69,7 +78,11 @@ class PhysicsSimulator:
         )
         self._columns = np.r_[world.joint_ctrl, world.other_ctrl]
         self._before = np.empty_like(self.batch.state)
-        self._renderers: dict[tuple[int, int, int, bool, bool], FrameRenderer] = {}
+        self.segmentation_names = segmentation_names(worlds)
+        self._renderer_name = renderer
+        self._renderers: dict[tuple[int, int, int, bool], Renderer] = {}
+        self._window: Window | None = None
+        self._shown = 0  # the scene in the window
         self._all = np.arange(num_envs)
         joints, objects, parts = len(world.home), len(world.object_qpos), len(world.part_qpos)
         self._sensors: dict[str, Array] = {
@@ -160,24 +173,56 @@ class PhysicsSimulator:
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
 
-    def image(
-        self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
-    ) -> NDArray[np.generic]:
+    def images(
+        self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
+    ) -> Images:
+        """See `Simulator`."""
+        found: Images = {}
+        for member in np.unique(self._member[ids]):
+            rows = np.flatnonzero(self._member[ids] == member)
+            world = self._worlds[member]
+            drawn = self._renderer(int(member), width, height, fine).draw(ids[rows], world.camera(camera), kinds)
+            if len(rows) == len(ids):
+                return drawn
+            for kind, pictures in drawn.items():
+                if kind not in found:
+                    found[kind] = np.empty((len(ids), *pictures.shape[1:]), dtype=pictures.dtype)
+                found[kind][rows] = pictures
+        return found
+
+    def show(self, world: int, camera: str) -> None:
         """See `Simulator`."""
         member = int(self._member[world])
-        key = (member, width, height, depth, fine)
-        model = self._worlds[member].model
-        if key not in self._renderers:
-            self._renderers[key] = FrameRenderer(model, width=width, height=height, depth=depth, fine=fine)
-        renderer = self._renderers[key]
-        self.batch.get_data(world, renderer.data)
-        return renderer.draw(self._worlds[member].camera(camera))
+        if self._window is not None and member != self._shown:
+            self._window.close()
+            self._window = None
+        if self._window is None:
+            scene, self._shown = self._worlds[member], member
+            self._window = Window(scene.model, self.batch, camera=scene.camera(camera), period=self.control_period)
+        self._window.show(world)
+
+    def renderer_info(self, *, width: int, height: int) -> RendererInfo:
+        """See `Simulator`."""
+        return self._renderer(0, width, height, fine=False).info
 
     def close(self) -> None:
         """See `Simulator`."""
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    def _renderer(self, member: int, width: int, height: int, fine: bool) -> Renderer:
+        """The renderer of scene number `member`."""
+        key = (member, width, height, fine)
+        if key not in self._renderers:
+            table = segmentation(self._worlds[member], self.segmentation_names)
+            self._renderers[key] = make_renderer(
+                self._renderer_name, self._worlds[member], table, self.batch, width=width, height=height, fine=fine
+            )
+        return self._renderers[key]
 
     def _assign(self, ids: Ids, member: Ids) -> None:
         """Gives worlds `ids` (m,), which are about to be reset or restored, their scenes (m,)."""

@@ -1,13 +1,26 @@
-"""Pictures of one world, through MuJoCo's classic renderer: created when first asked for, shadows off."""
+"""Pictures of the worlds of a batch: what a renderer is, and the one through MuJoCo's classic OpenGL renderer.
+
+Renderers are created when the first picture is asked for. Shadows and reflections are off: in software rendering they
+cost twenty times the rest of a small picture.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 import mujoco
 import numpy as np
+from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError
-from ..scenes.gl import ensure_gl
+from ..scenes.gl import ensure_gl, gl_device
+from .segmentation import Segmentation
+from .simulator import Ids, Images, RendererInfo
+from .world import World
+
+RENDERERS = ("gl", "warp")
 
 # Samples a pixel, slices and stacks of round shapes, squares of a plane.
 _FINE = (4, 28, 16, 4)  # MuJoCo's defaults
@@ -19,24 +32,68 @@ _SMALL = (0, 8, 4, 1)
 SMALL = 128
 """Pictures of at most so many pixels a side are drawn with fewer vertices."""
 
+_GEOM, _SITE = int(mujoco.mjtObj.mjOBJ_GEOM), int(mujoco.mjtObj.mjOBJ_SITE)
+_OFF = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
+_SEGMENT = [int(mujoco.mjtRndFlag.mjRND_SEGMENT), int(mujoco.mjtRndFlag.mjRND_IDCOLOR)]
 
-class FrameRenderer:
-    """Draws `data`, which the caller fills with the state to show."""
 
-    def __init__(self, model: mujoco.MjModel, *, width: int, height: int, depth: bool, fine: bool) -> None:
-        """Opens a graphics context.
+class Renderer(Protocol):
+    """Draws worlds of one batch in one size."""
 
-        Args:
-            model: what to draw. width, height: of the picture. depth: distances instead of colours.
-            fine: smooth edges and round shapes, for films; without, software rendering is ten times faster, and
-                small pictures (see `SMALL`) twice as fast again.
+    info: RendererInfo
 
-        Raises:
-            MissingDependencyError: nothing on this machine can render; the message names the packages to install.
+    def draw(self, ids: Ids, camera: str, kinds: Sequence[str]) -> Images:
+        """Pictures of worlds `ids` from the model's camera `camera`; see `Simulator.images`."""
+
+    def close(self) -> None:
+        """Frees what it draws with."""
+
+
+def make_renderer(
+    name: str, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool
+) -> Renderer:
+    """The renderer called `name`, for pictures of those worlds of `batch` that are like `world`.
+
+    Args:
+        name: one of `RENDERERS`.
+        world, batch: what to draw, and the states it is in. table: what its things show in segmentation pictures.
+        width, height: of the pictures.
+        fine: smooth edges and round shapes, for films; without, pictures are drawn as fast as possible.
+
+    Raises:
+        MissingDependencyError: nothing on this machine can draw; the message names the packages to install.
+        TaskError: the renderer cannot draw this scene.
+    """
+    if name == "warp":
+        from .warp_rendering import WarpRenderer
+
+        return WarpRenderer(world, table, batch, width=width, height=height, fine=fine)
+    return GLRenderer(world, table, batch, width=width, height=height, fine=fine)
+
+
+def pose(batch: Batch, index: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    """Fills `data` with the state of world `index`, and with where its bodies, cameras and lights are in it.
+
+    They are computed from the state: what the batch itself holds of them is old after a state was put back.
+    """
+    batch.get_data(index, data)
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_camlight(model, data)
+
+
+class GLRenderer:
+    """MuJoCo's classic renderer, in software or on a graphics card; see `Renderer`."""
+
+    def __init__(self, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool) -> None:
+        """Opens a graphics context; see `make_renderer`. Not fine, software rendering is ten times faster, and small
+        pictures (see `SMALL`) twice as fast again.
         """
-        ensure_gl()
-        self._model = model
-        self.data = mujoco.MjData(model)
+        backend = ensure_gl()
+        self._batch, self._size = batch, (height, width)
+        self._model = model = world.model
+        self._table = table
+        self._data = mujoco.MjData(model)
         # Read once, when the context is made: a frame buffer just large enough, and how round a capsule is.
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         quality = model.vis.quality
@@ -46,22 +103,53 @@ class FrameRenderer:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:
             raise MissingDependencyError(f"no picture can be rendered: {error}; see `pocketworlds doctor`") from error
-        if depth:
-            self._renderer.enable_depth_rendering()
-        self._depth = depth
+        for flag in _OFF:
+            self._renderer.scene.flags[flag] = False
+        self.info = RendererInfo("gl", backend, gl_device())
 
-    def draw(self, camera: str) -> NDArray[np.generic]:
-        """A fresh uint8 (height, width, 3) picture, or float32 (height, width) distances [m]."""
-        mujoco.mj_kinematics(self._model, self.data)
-        mujoco.mj_comPos(self._model, self.data)
-        mujoco.mj_camlight(self._model, self.data)
-        self._renderer.update_scene(self.data, camera)
-        if not self._depth:
-            # Shadows cost twenty times the rest of a small picture in software rendering.
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-        return np.array(self._renderer.render())
+    def draw(self, ids: Ids, camera: str, kinds: Sequence[str]) -> Images:
+        """See `Renderer`. The scene is updated once a world, whatever the number of kinds."""
+        shape = (len(ids), *self._size)
+        found: Images = {}
+        if "rgb" in kinds:
+            found["rgb"] = np.empty((*shape, 3), dtype=np.uint8)
+        if "depth" in kinds:
+            found["depth"] = np.empty((*shape, 1), dtype=np.float32)
+        if "segmentation" in kinds:
+            found["segmentation"] = np.empty((*shape, 1), dtype=np.int32)
+        for row, index in enumerate(ids):
+            pose(self._batch, int(index), self._model, self._data)
+            self._renderer.update_scene(self._data, camera)
+            for kind, pictures in found.items():
+                if kind == "rgb":
+                    self._renderer.render(out=pictures[row])
+                elif kind == "depth":
+                    self._renderer.enable_depth_rendering()
+                    self._renderer.render(out=pictures[row, :, :, 0])
+                    self._renderer.disable_depth_rendering()
+                else:
+                    pictures[row, :, :, 0] = self._segments()
+        return found
 
     def close(self) -> None:
-        """Frees the graphics context."""
+        """See `Renderer`."""
         self._renderer.close()
+
+    def _segments(self) -> NDArray[np.int32]:
+        """Ids (height, width): MuJoCo paints every thing in the number of its place in the scene, plus one."""
+        scene = self._renderer.scene
+        kept = scene.flags[_SEGMENT].copy()
+        scene.flags[_SEGMENT] = True
+        colours = self._renderer.render().astype(np.int32)
+        scene.flags[_SEGMENT] = kept
+        ids = np.zeros(scene.ngeom + 1, dtype=np.int32)
+        for shown in scene.geoms[: scene.ngeom]:
+            ids[shown.segid + 1] = self._id(shown)
+        return np.asarray(ids[colours[:, :, 0] + (colours[:, :, 1] << 8) + (colours[:, :, 2] << 16)])
+
+    def _id(self, shown: Any) -> int:
+        if shown.segid < 0:
+            return 0
+        if shown.objtype == _GEOM:
+            return int(self._table.geoms[shown.objid])
+        return int(self._table.sites[shown.objid]) if shown.objtype == _SITE else 0

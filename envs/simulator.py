@@ -40,9 +40,9 @@ palm_mat            (n, 3, 3)      its frame: X along the fingers, Y to the thum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 Sensors = Mapping[str, Array]
+Images = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,23 @@ class SimulatorState:
     sensors: dict[str, Array]
 
 
+@dataclass(frozen=True)
+class RendererInfo:
+    """What draws: the `renderer` keyword, what that draws through ("egl", "osmesa", "warp", ...), and its device."""
+
+    renderer: str
+    backend: str
+    device: str
+
+
 @runtime_checkable
 class Simulator(Protocol):
-    """A batch of worlds. `step` is one control period."""
+    """A batch of worlds. `step` is one control period; `segmentation_names` say what segmentation pictures show."""
 
     num_envs: int
     control_period: float
     action_size: int
+    segmentation_names: tuple[str, ...]
 
     def reset(self, ids: Ids, episodes: Episodes) -> None:
         """Starts worlds `ids` (m,), sorted, at the states `episodes` of m rows."""
@@ -111,12 +122,23 @@ class Simulator(Protocol):
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """Puts a state from `get_state` into worlds `ids`; continuing is then bit-identical."""
 
-    def image(
-        self, world: int, camera: str, *, width: int, height: int, depth: bool = False, fine: bool = False
-    ) -> NDArray[np.generic]:
-        """A picture of one world: uint8 (height, width, 3), or with `depth` float32 (height, width) [m].
+    def images(
+        self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
+    ) -> Images:
+        """Pictures of worlds `ids` (m,) from one camera, fresh arrays by kind.
 
-        `fine` asks for smooth edges, for films; without it a picture is drawn as fast as possible, for observations.
+        `kinds` are of "rgb", uint8 (m, height, width, 3); "depth", float32 (m, height, width, 1), distances along the
+        camera's axis [m]; "segmentation", int32 (m, height, width, 1), indices into `segmentation_names`.
+        `fine` asks for smooth edges, for films; without it pictures are drawn as fast as possible, for observations.
+        """
+
+    def renderer_info(self, *, width: int, height: int) -> RendererInfo:
+        """What draws pictures of this size; makes it ready where it did not draw before."""
+
+    def show(self, world: int, camera: str) -> None:
+        """Shows a world in a window, at most one picture a control period.
+
+        The first call opens the window, with the view of `camera`; once the user has closed it, nothing happens.
         """
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from .config import Config, Keywords, parse
 from .episodes import EpisodeSampler, scene_rng, stacked
+from .observations import Observation, Observer, copy_rows, put_rows
 from .physics import PhysicsSimulator
 from .robots import get_robot
-from .simulator import Array, Ids, Sensors, Simulator, SimulatorState
+from .simulator import Array, Ids, RendererInfo, Sensors, Simulator, SimulatorState
 from .tasks import Evaluation, Task, make_task, task_type
+from .window import usable_render_modes
 from .world import World, build_worlds
 
-Observation = NDArray[Any] | dict[str, NDArray[Any]]
 Info = dict[str, Any]
 
 CONTROL_RATE = 20
@@ -53,7 +55,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - as Gymnasium declares it; never changed
-        "render_modes": ["rgb_array"],
+        "render_modes": ["human", "rgb_array"],
         "render_fps": CONTROL_RATE,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
@@ -87,7 +89,11 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         except ValueError:
             modes = [mode.name for mode in AutoresetMode]
             raise TaskError(f"autoreset_mode={autoreset_mode!r} is not known; choose one of {modes}") from None
-        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {
+            **type(self).metadata,
+            "autoreset_mode": self.autoreset_mode,
+            "render_modes": usable_render_modes(self.config.render_mode),
+        }
         self.render_mode = self.config.render_mode
         mountings = [task_type(self.config.task).mounting(scene) for scene in self.config.scene]
         self.worlds: tuple[World, ...] = build_worlds(
@@ -101,7 +107,11 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         )
         self.task.join(self.tasks)
         self.simulator: Simulator = PhysicsSimulator(
-            self.worlds, self.num_envs, control_mode=self.config.control_mode, num_threads=self.config.num_threads
+            self.worlds,
+            self.num_envs,
+            control_mode=self.config.control_mode,
+            num_threads=self.config.num_threads,
+            renderer=self.config.renderer,
         )
         self._samplers = [
             EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
@@ -116,7 +126,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._all = np.arange(self.num_envs)
         self.single_action_space = gym.spaces.Box(-1, 1, (self.simulator.action_size,), np.float32)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.single_observation_space = self._observation_space()
+        self._observer = Observer(self.config, self.task, self.simulator)
+        self.single_observation_space = self._observer.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
     # -- Gymnasium -------------------------------------------------------------------------------------------------
@@ -145,7 +156,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self._episodes[ids] = self._indices("episode", episode)[ids] - 1
         self._start(ids, None if scene is None else self._indices("scene", scene, len(self.worlds))[ids])
         evaluation = self.task.evaluate(self.simulator.sensors())
-        return self._observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))
+        self._show()
+        return self.observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))
 
     def step(self, actions: NDArray[Any]) -> tuple[Observation, Array, NDArray[np.bool_], NDArray[np.bool_], Info]:
         """One control period (50 ms) of every world; see the class.
@@ -154,52 +166,25 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             InvalidAction: wrong shape, or not finite.
             ResetNeeded: before the first reset, or (autoreset disabled) a finished world was not reset.
         """
-        if self._episodes.min() < 0:
-            raise ResetNeeded("call reset() before step()")
-        mode = self.autoreset_mode
-        if mode is AutoresetMode.DISABLED and self._done.any():
-            raise ResetNeeded(
-                f"worlds {np.flatnonzero(self._done)[:5].tolist()} have finished; reset them with "
-                "reset(options={'reset_mask': terminated | truncated})"
-            )
-        resetting = np.flatnonzero(self._done) if mode is AutoresetMode.NEXT_STEP else self._all[:0]
-        moving = self._all if len(resetting) == 0 else np.flatnonzero(~self._done)
-        action = self._checked(actions, moving)
-        failed = np.zeros(self.num_envs, dtype=np.bool_)
-        if len(moving):
-            failed = self.simulator.step(action, None if len(moving) == self.num_envs else moving)
-        self._elapsed[moving] += 1
-        if len(resetting):
-            self._start(resetting)
-        evaluation = self.task.evaluate(self.simulator.sensors())
-        reward = evaluation.dense if self.config.reward_mode == "dense" else evaluation.success.astype(np.float64)
-        reward[failed] = 0.0
-        reward[resetting] = 0.0
-        terminated = evaluation.success & self.config.terminate_on_success & ~failed
-        terminated[resetting] = False
-        truncated = failed.copy()
-        if self.max_episode_steps is not None:
-            truncated |= (self._elapsed >= self.max_episode_steps) & ~terminated
-            truncated[resetting] = False
-        observation = self._observe()
-        info = self._info(self._all, evaluation, failed)
-        done = terminated | truncated
-        if mode is AutoresetMode.SAME_STEP:
-            if done.any():
-                observation, info = self._restart(np.flatnonzero(done), observation, info)
-        else:
-            self._done = done
+        action = np.asarray(actions, dtype=np.float64)
+        if action.shape != self.action_space.shape:
+            raise InvalidAction(f"actions must have shape {self.action_space.shape}, got {action.shape}")
+        observation, reward, terminated, truncated, info, _ = self._play(action[:, None], 1.0)
         return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[NDArray[Any], ...] | None:
-        """One uint8 (height, width, 3) picture of every world if `render_mode` is "rgb_array", else None."""
+        """One uint8 (height, width, 3) picture of every world if `render_mode` is "rgb_array", else None.
+
+        With "human", the window follows `reset` and `step` by itself.
+        """
         if self.render_mode is None:
-            gym.logger.warn('render() needs render_mode="rgb_array" at make time')
+            gym.logger.warn('render() needs render_mode="rgb_array" or "human" at make time')
+        if self.render_mode != "rgb_array":
             return None
-        return tuple(self.picture(i) for i in range(self.num_envs))
+        return tuple(self._pictures(self._all, self.config.camera))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Frees graphics contexts."""
+        """Frees graphics contexts, and closes the window."""
         self.simulator.close()
 
     # -- beyond Gymnasium ------------------------------------------------------------------------------------------
@@ -214,14 +199,63 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """The task of all worlds of the batch; `tasks` has that of each scene."""
         return self.tasks[0]
 
+    def step_chunk(
+        self, chunks: NDArray[Any], *, discount: float = 1.0
+    ) -> tuple[Observation, Array, NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """Several control periods with one observation, at their end; see `envs.chunks`.
+
+        A world whose episode ends stops there and leaves out the rest of its chunk.
+
+        Args:
+            chunks: (num_envs, H, action_size), played one after another.
+            discount: rewards are summed with weights 1, discount, discount ** 2, ...
+
+        Returns:
+            As `step`; infos have `chunk_steps` too, int64 (num_envs,): how many actions were played, 0 where an episode
+            was begun instead.
+
+        Raises:
+            InvalidAction, ResetNeeded: see `step`.
+        """
+        chunk = np.asarray(chunks, dtype=np.float64)
+        size = self.simulator.action_size
+        if chunk.ndim != 3 or chunk.shape[::2] != (self.num_envs, size) or chunk.shape[1] == 0:
+            raise InvalidAction(f"chunks must have shape ({self.num_envs}, H, {size}) with H >= 1, got {chunk.shape}")
+        observation, reward, terminated, truncated, info, played = self._play(chunk, discount)
+        everywhere = np.ones(self.num_envs, dtype=np.bool_)
+        for told in (info, info.get("final_info")):
+            if told is not None:
+                told |= {"chunk_steps": played.copy(), "_chunk_steps": everywhere.copy()}
+        return observation, reward, terminated, truncated, info
+
+    def observe(self) -> Observation:
+        """The observation of all worlds as they are now, drawn anew."""
+        return self._observer.observe(self._all)
+
+    def without_pictures(self) -> AbstractContextManager[None]:
+        """A context inside which pictures in observations are not drawn: they are zero. `observe` draws them later."""
+        return self._observer.without_pictures()
+
     def sensors(self) -> Sensors:
         """The named quantities of all worlds, live; see `envs.simulator`."""
         return self.simulator.sensors()
 
     def picture(self, index: int, camera: str | None = None) -> NDArray[Any]:
         """A uint8 (height, width, 3) picture of world `index`, by default from the environment's camera."""
-        width, height = self.config.render_size
-        return self.simulator.image(index, camera or self.config.camera, width=width, height=height, fine=True)
+        if not -self.num_envs <= index < self.num_envs:
+            raise TaskError(f"there is no world {index}, there are {self.num_envs}")
+        return np.asarray(self._pictures(self._all[[index]], camera or self.config.camera)[0])
+
+    @property
+    def segmentation_names(self) -> tuple[str, ...]:
+        """What the values of segmentation pictures stand for, as indices: see `envs.segmentation`."""
+        return self.simulator.segmentation_names
+
+    @property
+    def renderer_info(self) -> RendererInfo:
+        """What draws the pictures of observations: renderer, backend ("egl", "osmesa", ...) and device."""
+        width, height = self.config.image_size
+        return self.simulator.renderer_info(width=width, height=height)
 
     @property
     def elapsed(self) -> NDArray[np.int64]:
@@ -328,14 +362,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
         """SAME_STEP: puts what ended into `final_obs` and `final_info` and begins the next episodes."""
-        final = np.full(self.num_envs, None, dtype=object)
+        final = copy_rows(observation, ids)
         mask = np.zeros(self.num_envs, dtype=np.bool_)
         mask[ids] = True
-        for j in ids:
-            if isinstance(observation, dict):
-                final[j] = {name: values[j].copy() for name, values in observation.items()}
-            else:
-                final[j] = observation[j].copy()
         ended = {name: mask.copy() if name.startswith("_") else values.copy() for name, values in info.items()}
         self._start(ids)
         evaluation = self.task.evaluate(self.simulator.sensors())
@@ -343,18 +372,67 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         for name, values in fresh.items():
             info[name][ids] = values[ids]
         info |= {"final_obs": final, "_final_obs": mask, "final_info": ended, "_final_info": mask.copy()}
-        return self._observe(), info
+        self._show()
+        put_rows(observation, ids, self._observer.observe(ids))
+        return observation, info
 
-    def _checked(self, actions: Any, moving: Ids) -> Array:
-        action = np.asarray(actions, dtype=np.float64)
-        if action.shape != (self.num_envs, self.simulator.action_size):
-            raise InvalidAction(
-                f"actions must have shape {(self.num_envs, self.simulator.action_size)}, got {action.shape}"
+    def _play(
+        self, chunk: Array, discount: float
+    ) -> tuple[Observation, Array, NDArray[np.bool_], NDArray[np.bool_], Info, NDArray[np.int64]]:
+        """Plays actions (num_envs, H, action_size) and observes at the end; `step` has H = 1.
+
+        Returns:
+            What `step` returns, and the number of actions played in each world (num_envs,).
+        """
+        if self._episodes.min() < 0:
+            raise ResetNeeded("call reset() before step()")
+        mode = self.autoreset_mode
+        if mode is AutoresetMode.DISABLED and self._done.any():
+            raise ResetNeeded(
+                f"worlds {np.flatnonzero(self._done)[:5].tolist()} have finished; reset them with "
+                "reset(options={'reset_mask': terminated | truncated})"
             )
-        if not np.isfinite(action[moving]).all():
-            bad = moving[~np.isfinite(action[moving]).all(axis=1)]
+        resetting = np.flatnonzero(self._done) if mode is AutoresetMode.NEXT_STEP else self._all[:0]
+        moving = self._all if len(resetting) == 0 else np.flatnonzero(~self._done)
+        action = self._checked(chunk, moving)
+        total = np.zeros(self.num_envs)
+        terminated, truncated, failed = (np.zeros(self.num_envs, dtype=np.bool_) for _ in range(3))
+        played = np.zeros(self.num_envs, dtype=np.int64)
+        if len(resetting):
+            self._start(resetting)
+        for number in range(action.shape[1]):
+            if len(moving):
+                failed |= self.simulator.step(action[:, number], None if len(moving) == self.num_envs else moving)
+            self._elapsed[moving] += 1
+            played[moving] += 1
+            evaluation = self.task.evaluate(self.simulator.sensors())
+            reward = evaluation.dense if self.config.reward_mode == "dense" else evaluation.success.astype(np.float64)
+            total[moving] += np.where(failed, 0.0, discount**number * reward)[moving]
+            ended = evaluation.success & self.config.terminate_on_success & ~failed
+            terminated[moving] = ended[moving]
+            truncated[moving] = failed[moving]
+            if self.max_episode_steps is not None:
+                truncated[moving] |= ((self._elapsed >= self.max_episode_steps) & ~terminated)[moving]
+            self._show()
+            done = terminated | truncated
+            moving = moving[~done[moving]]
+            if len(moving) == 0:
+                break
+        info = self._info(self._all, evaluation, failed)
+        observation = self.observe()
+        if mode is AutoresetMode.SAME_STEP:
+            if done.any():
+                observation, info = self._restart(np.flatnonzero(done), observation, info)
+        else:
+            self._done = done
+        return observation, total, terminated, truncated, info, played
+
+    def _checked(self, chunk: Array, moving: Ids) -> Array:
+        """The actions (num_envs, H, action_size), clipped, after a look at those of worlds `moving`."""
+        if not np.isfinite(chunk[moving]).all():
+            bad = moving[~np.isfinite(chunk[moving]).all(axis=(1, 2))]
             raise InvalidAction(f"actions of worlds {bad[:5].tolist()} are not finite; check the policy's output")
-        return np.clip(action, -1.0, 1.0)
+        return np.clip(chunk, -1.0, 1.0)
 
     def _info(self, ids: Ids, evaluation: Evaluation, failed: NDArray[np.bool_]) -> Info:
         values: Info = {
@@ -369,35 +447,14 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         mask[ids] = True
         return {**values, **{f"_{name}": mask.copy() for name in values}}
 
-    def _observation_space(self) -> gym.Space[Any]:
-        size = sum(part.shape[1] for part in self.task.observe(self.simulator.sensors()).values())
-        width, height = self.config.image_size
-        kinds: dict[str, gym.Space[Any]] = {
-            "state": gym.spaces.Box(-np.inf, np.inf, (size,), np.float32),
-            "rgb": gym.spaces.Box(0, 255, (height, width, 3), np.uint8),
-            "depth": gym.spaces.Box(0, np.inf, (height, width, 1), np.float32),
-        }
-        chosen = {kind: kinds[kind] for kind in self.config.observations}
-        return next(iter(chosen.values())) if len(chosen) == 1 else gym.spaces.Dict(chosen)
+    def _pictures(self, ids: Ids, camera: str) -> NDArray[Any]:
+        """Films' pictures of worlds `ids` (m,): uint8 (m, height, width, 3)."""
+        width, height = self.config.render_size
+        return self.simulator.images(ids, camera, ("rgb",), width=width, height=height, fine=True)["rgb"]
 
-    def _observe(self) -> Observation:
-        found: dict[str, NDArray[Any]] = {}
-        for kind in self.config.observations:
-            if kind == "state":
-                parts = self.task.observe(self.simulator.sensors())
-                found[kind] = np.concatenate(list(parts.values()), axis=1, dtype=np.float32, casting="same_kind")
-            else:
-                found[kind] = self._images(depth=kind == "depth")
-        return next(iter(found.values())) if len(found) == 1 else found
-
-    def _images(self, *, depth: bool) -> NDArray[Any]:
-        width, height = self.config.image_size
-        camera = self.config.camera
-        images = [
-            self.simulator.image(i, camera, width=width, height=height, depth=depth) for i in range(self.num_envs)
-        ]
-        stacked = np.stack(images)
-        return stacked[..., None] if depth else stacked
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self.simulator.show(0, self.config.camera)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -102,6 +102,14 @@ def probe(name: str) -> str | None:
     return lines[-1][:200] if lines else f"failed with exit status {child.returncode}"
 
 
+def gl_device() -> str:
+    """What draws in the graphics context that is current, in its driver's words: "llvmpipe (LLVM 15.0.6, 256 bits)"."""
+    from OpenGL import GL
+
+    name = GL.glGetString(GL.GL_RENDERER)
+    return name.decode(errors="replace") if isinstance(name, bytes) else "unknown"
+
+
 def _bind(name: str) -> None:
     """Rebinds MuJoCo's context class where MuJoCo was imported before the choice was made."""
     module = sys.modules.get("mujoco.rendering.classic.gl_context")

@@ -80,7 +80,7 @@ def test_pictures_and_joints_are_those_of_the_world():
         )
         reference.reset(seed=0)
         reference.unwrapped.set_state(base.get_state())
-        expected = np.stack([reference.unwrapped.simulator.image(j, "wrist", width=24, height=24) for j in range(2)])
+        expected = reference.unwrapped.simulator.images(np.arange(2), "wrist", ("rgb",), width=24, height=24)["rgb"]
         np.testing.assert_array_equal(observation["pixels"]["wrist"], expected)
         assert not np.array_equal(observation["pixels"]["front"], observation["pixels"]["wrist"])
         observation, *_ = env.step(env.action_space.sample())
