@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ..errors import TaskError
 from .config import Config, Keywords, parse
-from .episodes import EpisodeSampler, scene_rng, stacked
+from .episodes import EpisodeSampler
 from .observations import Observation, Observer, copy_rows, put_rows
 from .physics import PhysicsSimulator
 from .robots import get_robot
+from .schedule import Schedule, indices, masked
 from .simulator import Array, Ids, RendererInfo, Sensors, Simulator, SimulatorState
 from .tasks import Evaluation, Task, make_task, task_type
 from .window import usable_render_modes
@@ -113,13 +114,11 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             num_threads=self.config.num_threads,
             renderer=self.config.renderer,
         )
-        self._samplers = [
+        samplers = [
             EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
             for world, task in zip(self.worlds, self.tasks, strict=True)
         ]
-        self._members = np.zeros(self.num_envs, dtype=np.int64)
-        self._seeds: list[int] = [-1] * self.num_envs
-        self._episodes = np.full(self.num_envs, -1, dtype=np.int64)
+        self._schedule = Schedule(samplers, self.num_envs)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
         self._instructions = np.full(self.num_envs, "", dtype=object)
@@ -144,17 +143,19 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
                 start it in, where there are several, instead of the one it draws.
         """
         options = dict(options or {})
-        ids = self._masked(options.pop("reset_mask", None))
+        ids = masked(options.pop("reset_mask", None), self.num_envs)
         episode = options.pop("episode", None)
         scene = options.pop("scene", None)
         if options:
             raise TaskError(
                 f"reset option {next(iter(options))!r} is not known; it takes 'reset_mask', 'episode' and 'scene'"
             )
-        self._seed(ids, seed)
+        if isinstance(seed, (int, np.integer)):
+            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
+        self._schedule.seed(ids, seed, fallback=int(self.np_random_seed or 0))
         if episode is not None:
-            self._episodes[ids] = self._indices("episode", episode)[ids] - 1
-        self._start(ids, None if scene is None else self._indices("scene", scene, len(self.worlds))[ids])
+            self._schedule.episodes[ids] = indices("episode", episode, self.num_envs)[ids] - 1
+        self._start(ids, None if scene is None else indices("scene", scene, self.num_envs, len(self.worlds))[ids])
         evaluation = self.task.evaluate(self.simulator.sensors())
         self._show()
         return self.observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))
@@ -276,8 +277,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return EnvState(
             simulator=self.simulator.get_state(),
             task={name: values.copy() for name, values in self.task.get_state().items()},
-            seeds=tuple(self._seeds),
-            episodes=self._episodes.copy(),
+            seeds=tuple(self._schedule.seeds),
+            episodes=self._schedule.episodes.copy(),
             elapsed=self._elapsed.copy(),
             done=self._done.copy(),
         )
@@ -286,70 +287,24 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         """Goes back to a state from `get_state` of an environment with the same keywords; going on is bit-identical."""
         if len(state.episodes) != self.num_envs:
             raise TaskError(f"the state has {len(state.episodes)} worlds, this environment {self.num_envs}")
-        self._members = state.simulator.member.copy()
-        self.task.assign(self._all, self._members)
+        self._schedule.scenes[:] = state.simulator.member
+        self.task.assign(self._all, state.simulator.member)
         self.simulator.set_state(state.simulator)
         for name, values in self.task.get_state().items():
             values[:] = state.task[name]
-        self._seeds = list(state.seeds)
-        self._episodes[:], self._elapsed[:] = state.episodes, state.elapsed
+        self._schedule.seeds[:] = state.seeds
+        self._schedule.episodes[:], self._elapsed[:] = state.episodes, state.elapsed
         self._done = state.done.copy()
         self._instruct(self._all)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _masked(self, mask: Any) -> Ids:
-        if mask is None:
-            return self._all
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise TaskError(
-                f"option 'reset_mask' must be a bool array ({self.num_envs},) with a True in it, "
-                f"got {mask.dtype} {mask.shape}"
-            )
-        return np.flatnonzero(mask)
-
-    def _indices(self, name: str, value: Any, end: int | None = None) -> Ids:
-        """A reset option that is one index or one a world, as (num_envs,)."""
-        found = np.asarray(value)
-        fits = found.dtype.kind in "iu" and found.shape in {(), (self.num_envs,)} and (found >= 0).all()
-        if not fits or (end is not None and (found >= end).any()):
-            least = "from 0" if end is None else f"from 0 to {end - 1}"
-            raise TaskError(
-                f"option {name!r} must be a whole number {least}, or {self.num_envs} of them, got {value!r}"
-            )
-        return np.broadcast_to(found.astype(np.int64), (self.num_envs,))
-
-    def _seed(self, ids: Ids, seed: int | Sequence[int | None] | None) -> None:
-        if seed is None:
-            fresh = [int(j) for j in ids if self._episodes[j] < 0]
-            given = {j: int(self.np_random_seed or 0) + j for j in fresh}
-        elif isinstance(seed, (int, np.integer)):
-            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
-            given = {int(j): int(seed) + int(j) for j in ids}
-        else:
-            if len(seed) != self.num_envs:
-                raise TaskError(f"seed has {len(seed)} entries for {self.num_envs} worlds")
-            given = {j: int(s) for j, s in enumerate(seed) if s is not None and j in set(ids.tolist())}
-            fresh = [int(j) for j in ids if self._episodes[j] < 0 and int(j) not in given]
-            given |= {j: int(self.np_random_seed or 0) + j for j in fresh}
-        for j, value in given.items():
-            if value < 0:
-                raise TaskError(f"seeds must not be negative, got {value}")
-            self._seeds[j], self._episodes[j] = value, -1
-
     def _start(self, ids: Ids, scenes: Ids | None = None) -> None:
         """Begins the next episode in worlds `ids` (m,), in `scenes` (m,) or those the episodes draw."""
-        self._episodes[ids] += 1
-        which = [(self._seeds[j], int(self._episodes[j])) for j in ids]
-        if scenes is None:
-            several = len(self.worlds) > 1
-            scenes = np.array([scene_rng(*each).integers(len(self.worlds)) if several else 0 for each in which])
-        drawn = [self._samplers[scene].draw(*each) for scene, each in zip(scenes, which, strict=True)]
-        self._members[ids] = scenes
-        self.task.assign(ids, scenes)
-        self.simulator.reset(ids, stacked([start for start, _ in drawn], scenes))
-        self.task.begin(ids, [draw for _, draw in drawn], self.simulator.sensors())
+        episodes, draws = self._schedule.begin(ids, scenes)
+        self.task.assign(ids, episodes.member)
+        self.simulator.reset(ids, episodes)
+        self.task.begin(ids, draws, self.simulator.sensors())
         self._elapsed[ids] = 0
         self._done[ids] = False
         self._instruct(ids)
@@ -357,7 +312,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _instruct(self, ids: Ids) -> None:
         self._instructions = self._instructions.copy()  # those handed out before stay as they were
         for j in ids:
-            sentence = self.tasks[self._members[j]].sentence(self.task.drawn(int(j)))
+            sentence = self.tasks[self._schedule.scenes[j]].sentence(self.task.drawn(int(j)))
             self._instructions[j] = sentence.replace("_", " ")  # as names are spelled
 
     def _restart(self, ids: Ids, observation: Observation, info: Info) -> tuple[Observation, Info]:
@@ -384,7 +339,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         Returns:
             What `step` returns, and the number of actions played in each world (num_envs,).
         """
-        if self._episodes.min() < 0:
+        if self._schedule.episodes.min() < 0:
             raise ResetNeeded("call reset() before step()")
         mode = self.autoreset_mode
         if mode is AutoresetMode.DISABLED and self._done.any():
@@ -439,8 +394,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             "is_success": evaluation.success & ~failed,
             **{f"reward/{name}": term for name, term in evaluation.terms.items()},
             "instruction": self._instructions.copy(),
-            "episode_index": self._episodes.copy(),
-            "scene_index": self._members.copy(),
+            "episode_index": self._schedule.episodes.copy(),
+            "scene_index": self._schedule.scenes.copy(),
             "physics_error": failed.copy(),
         }
         mask = np.zeros(self.num_envs, dtype=np.bool_)
