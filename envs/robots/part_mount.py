@@ -33,6 +33,8 @@ _AROUND = np.radians(np.arange(0, 360, 15.0))
 APPROACH = 0.08
 """The hand comes to a handle from so far [m] in front of it."""
 _ROOM = 0.15  # to the joint limits [rad]
+_TOGETHER = 8
+"""Places that are looked at in one batch."""
 _TRIED = 40  # places whose kinematics are tried
 _MISS = 0.002  # [m], and [rad] * 10
 _NEAREST = 0.28  # a handle that comes nearer [m] than this to the base's axis cannot be held any more
@@ -117,22 +119,29 @@ def find_part_mounts(
         if len(chosen) < _TRIED and all(math.dist(mount.position, other.position) > 0.08 for other in chosen):
             chosen.append(mount)
     judged: list[tuple[int, Mount]] = []
-    for mount in chosen:
-        kept = _followed(robot, mount, paths, frames)
-        if kept:
-            judged.append((len(kept), replace(mount, in_reach=kept)))
-        if len(kept) == len(parts) and len(judged) >= limit:
+    for start in range(0, len(chosen), _TOGETHER):
+        some = chosen[start : start + _TOGETHER]
+        followed = _followed(robot, some, paths, frames)
+        judged += [
+            (len(kept), replace(mount, in_reach=kept)) for mount, kept in zip(some, followed, strict=True) if kept
+        ]
+        if sum(count == len(parts) for count, _ in judged) >= limit:
             break
     judged.sort(key=lambda item: -item[0])
     return [mount for _, mount in judged[:limit]]
 
 
-def _followed(robot: Arm, mount: Mount, paths: Mapping[str, Array], frames: Mapping[str, Array]) -> tuple[str, ...]:
-    """Names of the handles in reach that a hand at this place can follow, holding them one way or the other."""
-    names = mount.in_reach
-    solver = InverseKinematics(robot, mount, 2 * len(names))
-    joints = np.tile(robot.home, (2 * len(names), 1))
-    good = np.ones(2 * len(names), dtype=np.bool_)
+def _followed(
+    robot: Arm, mounts: Sequence[Mount], paths: Mapping[str, Array], frames: Mapping[str, Array]
+) -> list[tuple[str, ...]]:
+    """For each place the handles in its reach that a hand there can follow, holding them one way or the other."""
+    rows = [(member, name) for member, mount in enumerate(mounts) for name in mount.in_reach]
+    names = [name for _, name in rows]
+    count = 2 * len(rows)  # both ways
+    solver = InverseKinematics(robot, mounts, count)
+    solver.assign(np.arange(count), np.repeat([member for member, _ in rows], 2))
+    joints = np.tile(robot.home, (count, 1))
+    good = np.ones(count, dtype=np.bool_)
     low, high = np.array(robot.joint_low) + _ROOM, np.array(robot.joint_high) - _ROOM
     # It comes from outside, follows, and may as well come from outside to where the part stands open.
     for k, away in [(0, APPROACH), *((k, 0.0) for k in range(POINTS)), (POINTS - 1, APPROACH)]:
@@ -141,7 +150,11 @@ def _followed(robot: Arm, mount: Mount, paths: Mapping[str, Array], frames: Mapp
         turned[1::2] = rotations.half_turned(turned[1::2])
         joints, distance, angle = solver.solve(joints, at, turned)
         good &= (distance + angle / 10 < _MISS) & ((joints > low) & (joints < high)).all(axis=1)
-    return tuple(name for k, name in enumerate(names) if good[2 * k : 2 * k + 2].any())
+    either = good[::2] | good[1::2]
+    return [
+        tuple(name for (member, name), fine in zip(rows, either, strict=True) if fine and member == number)
+        for number in range(len(mounts))
+    ]
 
 
 def _off(place: Array, height: float, path: Array, outward: Array, robot: Arm) -> float:
