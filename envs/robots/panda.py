@@ -180,7 +180,7 @@ def _add_hand(spec: mujoco.MjSpec, link7: mujoco.MjsBody) -> None:
     tendon.wrap_joint("left_finger", 0.5)
     tendon.wrap_joint("right_finger", 0.5)
     # The real hand's rack and pinion. A spring instead of an equality: without constraints of its own the arm needs no
-    # solver where it touches nothing, which is a fifth of a physics step; 10 N to one side move the grip by 0.25 mm.
+    # solver where it touches nothing, which is a fifth of a physics step; 10 N to one side move the grip by 0.13 mm.
     rack = spec.add_tendon(name="rack", stiffness=_RACK[0], damping=_RACK[1], springlength=[0, 0])
     rack.wrap_joint("left_finger", 1.0)
     rack.wrap_joint("right_finger", -1.0)
