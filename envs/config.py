@@ -63,7 +63,8 @@ class Config:
             are for the hand, all others for an arm. backend: "physics".
         obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
             gives a Box, several a Dict (docs/observations.md).
-        control_mode: "ee_delta", "joint_delta" or "joint_pos" (see `envs.control`); by default the robot's first.
+        control_mode: "ee_delta", "ee_delta_pos", "joint_delta" or "joint_pos" (see `envs.control`); by default the
+            robot's first.
         reward_mode: "dense" or "sparse", both in [0, 1].
         render_mode: "human" (a window that shows the first world), "rgb_array" or None.
         renderer: of pictures: "gl" (OpenGL) or "warp" (MuJoCo Warp's ray-caster); they shade differently.

@@ -17,7 +17,7 @@ from .world import World
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-CONTROL_MODES = ("ee_delta", "joint_delta", "joint_pos")
+CONTROL_MODES = ("ee_delta", "ee_delta_pos", "joint_delta", "joint_pos")
 """All there are; `Robot.control_modes` says which a robot takes."""
 
 POSITION_STEP = 0.025
@@ -56,6 +56,8 @@ def make_controller(mode: str, worlds: Sequence[World], num_envs: int, num_threa
     """
     if mode == "ee_delta":
         return EndEffectorDelta(worlds, num_envs, num_threads)
+    if mode == "ee_delta_pos":
+        return EndEffectorDeltaPosition(worlds, num_envs, num_threads)
     if mode == "joint_delta":
         return JointDelta(worlds[0], num_envs)
     if mode == "joint_pos":
@@ -176,6 +178,30 @@ class EndEffectorDelta:
     def get_state(self) -> dict[str, Array]:
         """See `Controller`."""
         return {"joints": self._joints, "position": self._position, "rotation": self._rotation}
+
+
+class EndEffectorDeltaPosition(EndEffectorDelta):
+    """`ee_delta_pos`: (dx, dy, dz, gripper) as in `ee_delta`; the hand keeps the orientation that it starts with."""
+
+    action_size = 4
+
+    def __init__(self, worlds: Sequence[World], num_envs: int, num_threads: int) -> None:
+        super().__init__(worlds, num_envs, num_threads)
+        self._kept = np.zeros((num_envs, 3, 3))
+
+    def reset(self, ids: Ids, sensors: Sensors) -> None:
+        """See `Controller`."""
+        super().reset(ids, sensors)
+        self._kept[ids] = self._rotation[ids]
+
+    def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
+        """See `Controller`."""
+        self._rotation[ids] = self._kept[ids]
+        return super().target(ids, np.insert(action, [3, 3, 3], 0.0, axis=1), sensors)
+
+    def get_state(self) -> dict[str, Array]:
+        """See `Controller`."""
+        return {**super().get_state(), "kept": self._kept}
 
 
 def _shrink(vector: Array, longest: float) -> Array:

@@ -152,7 +152,7 @@ class Arm(Robot):
     """
 
     kind: ClassVar[str] = "arm"
-    control_modes: ClassVar[tuple[str, ...]] = ("ee_delta", "joint_delta", "joint_pos")
+    control_modes: ClassVar[tuple[str, ...]] = ("ee_delta", "ee_delta_pos", "joint_delta", "joint_pos")
 
     arm_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]

@@ -25,12 +25,27 @@ KEYWORDS = sorted(Keywords.__annotations__)
 
 
 @pytest.mark.parametrize("task", ["lift", "push"])
-@pytest.mark.parametrize("control_mode", ["ee_delta", "joint_delta"])
+@pytest.mark.parametrize("control_mode", ["ee_delta", "ee_delta_pos", "joint_delta", "joint_pos"])
 def test_gymnasium_checker(task: str, control_mode: str):
     env = gym.make(ID, task=task, control_mode=control_mode, render_mode="rgb_array")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_env(env.unwrapped)
+    env.close()
+
+
+def test_position_control_keeps_the_hand_upright():
+    env = gym.make(ID, control_mode="ee_delta_pos").unwrapped
+    env.reset(seed=0)
+    first = env.vector.sensors()["grip_mat"][0].copy()
+    start = env.vector.sensors()["grip_pos"][0].copy()
+    for action in ([1, 0, 0, 1], [0, -1, 0, 1], [0, 0, 0.5, -1]):
+        for _ in range(6):
+            env.step(np.array(action, dtype=np.float32))
+    sensors = env.vector.sensors()
+    moved = env.vector.world.base_mat.T @ (sensors["grip_pos"][0] - start)
+    np.testing.assert_allclose(moved, [0.15, -0.15, 0.075], atol=0.03)  # 6 steps of 2.5 cm each, less what it lags
+    assert np.trace(first.T @ sensors["grip_mat"][0]) > 1 + 2 * np.cos(0.05)
     env.close()
 
 

@@ -141,7 +141,7 @@ def test_seeds_are_distinct_and_reproducible():
     assert not np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("control_mode", ["ee_delta", "joint_delta"])
+@pytest.mark.parametrize("control_mode", ["ee_delta", "ee_delta_pos", "joint_delta", "joint_pos"])
 def test_state_round_trip_goes_on_bit_for_bit(control_mode: str):
     env = make(4, max_episode_steps=20, control_mode=control_mode)
     env.reset(seed=2)
