@@ -103,8 +103,8 @@ _ARM = """\
 _HAND = """\
 ## The hand
 
-Ids named `Hand...` have `robot="hand"`: {fingers} finger joints on a gantry of {base} (three slides and a turn about
-the vertical).
+Ids named `Hand...` have `robot="hand"`: {fingers} finger joints on a gantry of {base} joints (three slides
+and a turn about the vertical).
 
 **Action** ({actions},) with the default `control_mode="joint_delta"`: one a joint, the gantry's first, then thumb,
 index, middle, ring and little finger; a full one moves a slide by {move:.1f} cm and turns a joint by {turn:.2f} rad.

@@ -34,11 +34,11 @@ _EVEN = 1.05  # longest edge over shortest
 
 class HandReorient(HandTask):
     """Turn the cube by the drawn angle, either way, and hold it there between the thumb and another finger, without
-    dropping or tipping it; the hand's base does not move. Random motion turns the cube too, now and then past the goal,
-    but does not hold it still there.
+    dropping or tipping it; the hand's base does not move. The cube starts in the hollow hand, on any side. Random
+    motion turns the cube too, now and then past the goal, but does not hold it still there.
 
-    Reward terms: `hold` (the cube near its place in the hand), `upright`, `turn` (share of the turn done, while held),
-    `success`.
+    Reward terms: `hold` (the cube near its place in the hand), `upright` (one face of the cube up), `turn` (share of
+    the turn done, while held), `success`.
 
     Settings: `turn` [rad], the range of angles; `tolerance` [rad]; `still` [rad/s], the angular speed below which the
     cube counts as held; `scales`.
