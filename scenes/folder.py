@@ -5,54 +5,26 @@ Written to a temporary sibling and renamed: an interrupted run leaves no half sc
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ..errors import SceneError
+from ..folders import new_folder
 from .scene import SCHEMA_VERSION, Scene
 
 SCENE_FILE = "scene.json"
 MJCF_FILE = "scene.xml"
 
 
-@contextmanager
-def atomic_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Gives a temporary folder beside `out` to write into; renames it to `out` on success, removes it on failure.
+def atomic_folder(out: Path, *, replace: bool = False) -> AbstractContextManager[Path]:
+    """A temporary folder beside `out` to write a scene into, which takes its place on success; see `new_folder`.
 
     Raises:
         SceneError: if `out` exists and `replace` is False, or is not something we may replace.
     """
-    out = Path(os.path.abspath(out))
-    if out.exists():
-        if not replace:
-            raise SceneError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-        if not out.is_dir() or (any(out.iterdir()) and not (out / SCENE_FILE).exists()):
-            raise SceneError(f"{out} is not a scene folder and will not be overwritten; choose another folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-    except OSError as error:
-        raise SceneError(f"cannot write beside {out}: {error.strerror}; choose a writable place") from error
-    try:
-        yield partial
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o777 & ~umask)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
-            os.replace(out, old / out.name)
-            os.replace(partial, out)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return new_folder(out, replace=replace, marks=(SCENE_FILE,), noun="scene folder", error=SceneError)
 
 
 def save_scene(scene: Scene, folder: Path) -> Scene:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import shutil
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
+from ... import folders
 from ...errors import DatasetError, MissingDependencyError, PocketWorldsError
 from .trajectory import Origin, Trajectory
 
@@ -83,34 +81,11 @@ def new_folder(out: Path, *, replace: bool = False, marks: Sequence[str] = ()) -
     Raises:
         DatasetError: `out` exists and may not go, or cannot be written.
     """
-    out = Path(os.path.abspath(out))
-    if out.exists():
-        if not replace:
-            raise DatasetError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
-            raise DatasetError(f"{out} is not a data set and will not be overwritten; choose another folder")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
-    except OSError as error:
-        raise DatasetError(f"cannot write beside {out}: {error.strerror}; choose a writable place") from error
-    try:
-        try:
+        with folders.new_folder(out, replace=replace, marks=marks, noun="data set", error=DatasetError) as partial:
             yield partial
-            umask = os.umask(0)
-            os.umask(umask)
-            partial.chmod(0o777 & ~umask)
-            if out.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
-                os.replace(out, old / out.name)
-                os.replace(partial, out)
-                shutil.rmtree(old)
-            else:
-                os.replace(partial, out)
-        except OSError as error:
-            raise DatasetError(f"cannot write {out}: {error}; is the disk full?") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DatasetError(f"cannot write {out}: {error}; is the disk full?") from error
 
 
 def need(module: str) -> Any:
