@@ -10,8 +10,8 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import rotations
-from .robots import Arm
 from .robots.mount import Mount
+from .robots.robot import Arm
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from .control import make_controller
 from .proprioception import make_proprioception
-from .rendering import Renderer, make_renderer
+from .rendering import GLRenderer, Renderer
 from .resting import Sleep
 from .segmentation import segmentation, segmentation_names
 from .simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
+from .warp_rendering import WarpRenderer
 from .window import Window
 from .world import World
 
@@ -219,9 +220,9 @@ class PhysicsSimulator:
         key = (member, width, height, fine)
         if key not in self._renderers:
             table = segmentation(self._worlds[member], self.segmentation_names)
-            self._renderers[key] = make_renderer(
-                self._renderer_name, self._worlds[member], table, self.batch, width=width, height=height, fine=fine
-            )
+            kind = WarpRenderer if self._renderer_name == "warp" else GLRenderer
+            scene = self._worlds[member]
+            self._renderers[key] = kind(scene, table, self.batch, width=width, height=height, fine=fine)
         return self._renderers[key]
 
     def _assign(self, ids: Ids, member: Ids) -> None:

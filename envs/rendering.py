@@ -49,28 +49,6 @@ class Renderer(Protocol):
         """Frees what it draws with."""
 
 
-def make_renderer(
-    name: str, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool
-) -> Renderer:
-    """The renderer called `name`, for pictures of those worlds of `batch` that are like `world`.
-
-    Args:
-        name: one of `RENDERERS`.
-        world, batch: what to draw, and the states it is in. table: what its things show in segmentation pictures.
-        width, height: of the pictures.
-        fine: smooth edges and round shapes, for films; without, pictures are drawn as fast as possible.
-
-    Raises:
-        MissingDependencyError: nothing on this machine can draw; the message names the packages to install.
-        TaskError: the renderer cannot draw this scene.
-    """
-    if name == "warp":
-        from .warp_rendering import WarpRenderer
-
-        return WarpRenderer(world, table, batch, width=width, height=height, fine=fine)
-    return GLRenderer(world, table, batch, width=width, height=height, fine=fine)
-
-
 def pose(batch: Batch, index: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
     """Fills `data` with the state of world `index`, and with where its bodies, cameras and lights are in it.
 
@@ -86,8 +64,16 @@ class GLRenderer:
     """MuJoCo's classic renderer, in software or on a graphics card; see `Renderer`."""
 
     def __init__(self, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool) -> None:
-        """Opens a graphics context; see `make_renderer`. Not fine, software rendering is ten times faster, and small
-        pictures (see `SMALL`) twice as fast again.
+        """Opens a graphics context.
+
+        Args:
+            world, batch: what to draw, and the states it is in. table: what its things show in segmentation pictures.
+            width, height: of the pictures.
+            fine: smooth edges and round shapes, for films; without, software rendering is ten times faster, and small
+                pictures (see `SMALL`) twice as fast again.
+
+        Raises:
+            MissingDependencyError: nothing on this machine can draw; the message names the packages to install.
         """
         backend = ensure_gl()
         self._batch, self._size = batch, (height, width)

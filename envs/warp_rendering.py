@@ -48,7 +48,11 @@ class WarpRenderer:
     """MuJoCo Warp's ray-caster; see `envs.rendering.Renderer`."""
 
     def __init__(self, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool) -> None:
-        """Puts the model onto Warp's default device; see `envs.rendering.make_renderer`."""
+        """Puts the model onto Warp's default device; see `GLRenderer`.
+
+        Raises:
+            MissingDependencyError: MuJoCo Warp is not installed. TaskError: it cannot draw this scene.
+        """
         check_installed()
         first = "warp" not in sys.modules
         import warp
