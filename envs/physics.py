@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .control import make_controller
 from .proprioception import make_proprioception
 from .rendering import GLRenderer, Renderer
-from .resting import Sleep
+from .resting import make_rest
 from .segmentation import segmentation, segmentation_names
 from .simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
 from .warp_rendering import WarpRenderer
@@ -68,8 +68,8 @@ class PhysicsSimulator:
         self.control_period = SUBSTEPS * float(world.model.opt.timestep)
         self._controller = make_controller(control_mode, worlds, num_envs, threads)
         self.action_size = self._controller.action_size
-        self._sleep = Sleep([each.model for each in worlds], num_envs, threads)
-        self.batch = self._sleep.batch
+        self._rest = make_rest([each.model for each in worlds], num_envs, threads, sleep=world.robot.sleep)
+        self.batch = self._rest.batch
         self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._own = make_proprioception(world, self.batch)
@@ -131,7 +131,7 @@ class PhysicsSimulator:
         # Three calls and not one a piece: each costs as much as a substep.
         middle = start[:, None] + change[:, None] * _MIDDLE[:, None]
         for part in range(3):
-            self._sleep.allow(part == 1)
+            self._rest.allow(part == 1)
             try:
                 if part == 1:
                     batch.rollout(len(_MIDDLE), middle, record=(), ids=ids)
@@ -159,7 +159,7 @@ class PhysicsSimulator:
         rows = self._all if ids is None else ids
         return SimulatorState(
             member=self._member[rows].copy(),
-            physics=self._sleep.save(rows),
+            physics=self._rest.save(rows),
             controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
@@ -168,7 +168,7 @@ class PhysicsSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         self._assign(rows, state.member)
-        self._sleep.restore(rows, state.physics)
+        self._rest.restore(rows, state.physics)
         for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():
@@ -229,7 +229,7 @@ class PhysicsSimulator:
         """Gives worlds `ids` (m,), which are about to be reset or restored, their scenes (m,)."""
         self._member[ids] = member
         if len(self._worlds) > 1:
-            self._sleep.assign(ids, member)
+            self._rest.assign(ids, member)
             self._controller.assign(ids, member)
 
     def _read(self, rows: Ids) -> None:

@@ -10,6 +10,8 @@ them (manual, "Sleeping islands"). Three of its properties would break what an e
 * sleepers keep an old acceleration that warm starts use when they wake. So the solver starts from the unconstrained
   acceleration instead, which is not slower (few of our contacts last), and what states hold of it is set to zero.
 
+That costs the warm start, which pays where much is held for long: so with a hand nothing sleeps (`Robot.sleep`).
+
 Only free objects sleep, never the robot, nor doors, drawers and buttons, nor what touches one of them.
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -33,20 +36,75 @@ _NEVER = -1.0  # no speed is lower
 _ASLEEP, _AWAKE = int(mujoco.mjtSleepPolicy.mjSLEEP_INIT), int(mujoco.mjtSleepPolicy.mjSLEEP_NEVER)
 
 
+class Rest(Protocol):
+    """A batch of worlds, each of one of a few models, and what it does with objects at rest.
+
+    Attributes:
+        batch: steps them.
+    """
+
+    batch: Batch
+
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """Gives worlds `ids` (m,), which are about to be reset or restored, the models `members` (m,)."""
+
+    def allow(self, allowed: bool) -> None:
+        """Whether objects may fall asleep in the steps to come; those asleep stay so."""
+
+    def save(self, ids: Ids) -> NDArray[np.float64]:
+        """All that worlds `ids` (m,) need to go on bit for bit, one row each."""
+
+    def restore(self, ids: Ids, rows: NDArray[np.float64]) -> None:
+        """Puts worlds `ids` (m,) back into what `save` gave."""
+
+
+def make_rest(models: Sequence[mujoco.MjModel], num_envs: int, num_threads: int, *, sleep: bool) -> Rest:
+    """A batch in which objects at rest sleep, or one whose solver starts warm.
+
+    Args:
+        models: one, or several of one layout (see `alignment`); all worlds have the first until `assign`.
+        num_envs: number of worlds. num_threads: to step them on.
+        sleep: which of both.
+    """
+    return Sleep(models, num_envs, num_threads) if sleep else Awake(models, num_envs, num_threads)
+
+
+class Awake:
+    """Nothing sleeps; see `Rest`."""
+
+    def __init__(self, models: Sequence[mujoco.MjModel], num_envs: int, num_threads: int) -> None:
+        """See `make_rest`."""
+        self._models = tuple(models)
+        self._chosen = [self._models[0]] * num_envs
+        self.batch = Batch(self._models[0], num_envs, nthread=num_threads)
+
+    def assign(self, ids: Ids, members: Ids) -> None:
+        """See `Rest`."""
+        for row, member in zip(ids, members, strict=True):
+            self._chosen[row] = self._models[member]
+        self.batch.set_models(self._chosen)
+
+    def allow(self, allowed: bool) -> None:
+        """See `Rest`."""
+
+    def save(self, ids: Ids) -> NDArray[np.float64]:
+        """See `Rest`."""
+        return np.asarray(self.batch.state[ids])
+
+    def restore(self, ids: Ids, rows: NDArray[np.float64]) -> None:
+        """See `Rest`."""
+        self.batch.state[ids] = rows
+
+
 class Sleep:
-    """The sleep of all worlds of a batch.
+    """Objects at rest sleep; see `Rest`.
 
     Attributes:
         batch: persistent, as sleep needs it.
     """
 
     def __init__(self, models: Sequence[mujoco.MjModel], num_envs: int, num_threads: int) -> None:
-        """Makes the batch.
-
-        Args:
-            models: one, or several of one layout (see `alignment`); all worlds have the first until `assign`.
-            num_envs: number of worlds. num_threads: to step them on.
-        """
+        """See `make_rest`."""
         self._free = _free_trees(models[0])
         self._start = np.array([_first_qpos(models[0], tree) for tree in self._free], dtype=np.int64)
         self._awake, self._drowsy = ([self._model(m, speed) for m in models] for speed in (_NEVER, TOLERANCE))
@@ -56,25 +114,25 @@ class Sleep:
         self._drowsing = True
 
     def assign(self, ids: Ids, members: Ids) -> None:
-        """Gives worlds `ids` (m,), which are about to be reset or restored, the models `members` (m,)."""
+        """See `Rest`."""
         self._members[ids] = members
         self._use(self._awake)
         self._drowsing = False
 
     def allow(self, allowed: bool) -> None:
-        """Whether trees may fall asleep in the steps to come; those asleep stay so."""
+        """See `Rest`."""
         if allowed != self._drowsing:
             self._use(self._drowsy if allowed else self._awake)
             self._drowsing = allowed
 
     def save(self, ids: Ids) -> NDArray[np.float64]:
-        """All that worlds `ids` (m,) need to go on bit for bit (m, batch.nstate + T): their state, and who sleeps."""
+        """See `Rest`: the state, and who of the T trees sleeps, (m, batch.nstate + T)."""
         rows = np.concatenate([self.batch.state[ids], self._trees[ids]], axis=1)
         rows[:, self._columns("qacc_warmstart")] = 0.0
         return rows
 
     def restore(self, ids: Ids, rows: NDArray[np.float64]) -> None:
-        """Puts worlds `ids` (m,) back into what `save` gave (m, batch.nstate + T)."""
+        """See `Rest`."""
         state, trees = np.split(rows, [self.batch.nstate], axis=1)
         with_sleepers = np.flatnonzero((trees >= 0).any(axis=1))
         waking = np.delete(np.arange(len(ids)), with_sleepers)

@@ -54,6 +54,7 @@ class Hand(Robot):
 
     kind: ClassVar[str] = "hand"
     control_modes: ClassVar[tuple[str, ...]] = ("joint_delta", "joint_pos")
+    sleep: ClassVar[bool] = False
 
     base_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]

@@ -68,6 +68,8 @@ class Robot(ABC):
 
     Class attributes:
         kind: "arm" or "hand"; tasks are for one of them. control_modes: those it takes, the default first.
+        sleep: whether objects at rest sleep, or the solver starts warm, which pays for many lasting contacts: see
+            `envs.resting`.
 
     Attributes:
         name: word used in keywords.
@@ -81,6 +83,7 @@ class Robot(ABC):
 
     kind: ClassVar[str]
     control_modes: ClassVar[tuple[str, ...]]
+    sleep: ClassVar[bool]
 
     name: str
     build: Callable[[], mujoco.MjSpec]
@@ -153,6 +156,7 @@ class Arm(Robot):
 
     kind: ClassVar[str] = "arm"
     control_modes: ClassVar[tuple[str, ...]] = ("ee_delta", "ee_delta_pos", "joint_delta", "joint_pos")
+    sleep: ClassVar[bool] = True
 
     arm_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]
