@@ -322,8 +322,9 @@ def _main_table(result: ExpertsResult) -> Table:
     note = (
         f"{result.episodes} episodes each, seeds from {result.seed}, {result.seconds:.0f} s in all. Solved: success at "
         "the last step; ever: at any step; seconds: simulated, until it first came (median). Intervals: Wilson, 95 %. "
-        f"Asked for: experts {EXPERT_LEAST:.2f} at the end, {HAND_LEAST:.2f} with a hand, random actions below {RANDOM_MOST:.2f} at any step but for "
-        f"{', '.join(EASY)}. " + (f"Short: {'; '.join(result.short())}." if result.short() else "All of it holds.")
+        f"Asked for: experts {EXPERT_LEAST:.2f} at the end, {HAND_LEAST:.2f} with a hand, random actions below "
+        f"{RANDOM_MOST:.2f} at any step but for {', '.join(EASY)}. "
+        + (f"Short: {'; '.join(result.short())}." if result.short() else "All of it holds.")
     )
     columns = ["id", "scene", "policy", "solved", "share (95 %)", "ever", "seconds"]
     return Table("Scripted experts and random actions", columns, rows, note)
