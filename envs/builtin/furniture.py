@@ -84,7 +84,7 @@ def _part(bay: Bay, size: tuple[float, float, float]) -> Part:
             ),
             box(inner - 0.02, 0.01, side, at=(0, depth - 0.005, (side - height) / 2 + 0.014)),
         ]
-        joint = Joint(kind="slide", axis=(0, -1, 0), range=(0.0, 0.7 * depth), damping=6.0, friction_loss=1.5)
+        joint = Joint(kind="slide", axis=(0, -1, 0), range=(0.0, 0.7 * depth), damping=12.0, friction_loss=5.0)
         handle = Handle(position=(0, -BOARD - REACH + BAR / 2, 0.15 * height), axis=(1, 0, 0), outward=(0, -1, 0))
         return Part(
             name=bay.name, kind="drawer", joint=joint, body=_body(shapes, Pose(position=middle), 2.5), handle=handle
