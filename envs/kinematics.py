@@ -19,7 +19,7 @@ Ids = NDArray[np.int64]
 _DAMPING = 0.03
 _POSTURE_GAIN = 0.05
 _LIMIT_MARGIN = 0.01
-_MANY = 1024
+_MANY = 128
 
 
 class InverseKinematics:

@@ -302,7 +302,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _start(self, ids: Ids, scenes: Ids | None = None) -> None:
         """Begins the next episode in worlds `ids` (m,), in `scenes` (m,) or those the episodes draw."""
         episodes, draws = self._schedule.begin(ids, scenes)
-        self.task.assign(ids, episodes.member)
+        if len(self.worlds) > 1:
+            self.task.assign(ids, episodes.member)
         self.simulator.reset(ids, episodes)
         self.task.begin(ids, draws, self.simulator.sensors())
         self._elapsed[ids] = 0
