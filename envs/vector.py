@@ -122,20 +122,24 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         Args:
             seed: s gives world j the seed s + j; a list gives each its own; None goes on with the next episode.
             options: `reset_mask`, bool (num_envs,): the worlds to reset, all by default. `episode`: index (or one a
-                world) of the episode to start instead of the next.
+                world) of the episode to start instead of the next. `elapsed`: control steps (or one number a world)
+                that count as taken already, so that worlds that start together do not all end together.
         """
         options = dict(options or {})
         ids = self._masked(options.pop("reset_mask", None))
         episode = options.pop("episode", None)
+        elapsed = options.pop("elapsed", None)
         if options:
-            raise TaskError(f"reset option {next(iter(options))!r} is not known; it takes 'reset_mask' and 'episode'")
+            known = "'reset_mask', 'episode' and 'elapsed'"
+            raise TaskError(f"reset option {next(iter(options))!r} is not known; it takes {known}")
+        chosen = None if episode is None else self._numbers("episode", episode)[ids]
+        taken = None if elapsed is None else self._numbers("elapsed", elapsed)[ids]
         self._seed(ids, seed)
-        if episode is not None:
-            chosen = np.broadcast_to(np.asarray(episode), (self.num_envs,))[ids]
-            if chosen.dtype.kind not in "iu" or (chosen < 0).any():
-                raise TaskError(f"option 'episode' must be whole numbers from 0, got {episode!r}")
+        if chosen is not None:
             self._episodes[ids] = chosen - 1
         self._start(ids)
+        if taken is not None:
+            self._elapsed[ids] = taken
         evaluation = self.task.evaluate(self.simulator.sensors())
         return self._observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))
 
@@ -254,6 +258,13 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
                 f"got {mask.dtype} {mask.shape}"
             )
         return np.flatnonzero(mask)
+
+    def _numbers(self, name: str, value: Any) -> NDArray[np.int64]:
+        """A reset option as whole numbers (num_envs,) from 0."""
+        given = np.asarray(value)
+        if given.dtype.kind not in "iu" or given.shape not in ((), (self.num_envs,)) or (given < 0).any():
+            raise TaskError(f"option {name!r} must be a whole number from 0, or one a world, got {value!r}")
+        return np.broadcast_to(given, (self.num_envs,))
 
     def _seed(self, ids: Ids, seed: int | Sequence[int | None] | None) -> None:
         if seed is None:

@@ -9,24 +9,39 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import rotations
 from ..pushes import PushPlan, plan_push
-from ..rewards import tolerance
+from ..rewards import reaching
 from ..simulator import Array, Sensors
 from ..world import World
 from .object_task import ObjectTask
+from .task import touching, upright
+
+_DEEP = 0.03  # fingers reach at most so far [m] below the top of what they move
+_CLEAR = 0.02  # they pass so far [m] over its top
+_IN_HAND = 0.05  # nearer [m] than this to the grip, what both pads touch may be the target
 
 
 class Push(ObjectTask):
     """Bring the target's centre to within `radius` of a goal 6 to 19 cm away on the same support.
 
-    Reward terms: `reach` (grip near the target), `progress` (share of the way done), `success`.
+    Any way of moving it will do: from behind, between the fingers, or from inside if it is hollow.
+
+    Reward terms: `reach` (grip near the middle of the target, in a tall one below its top, by the way over the top),
+    `upright` (hand pointing down), `hold` (both pads on something, the target between them), `progress` (share of the
+    way done), `success`. All but `progress` are 1 when the target is there.
 
     Settings: `radius` [m]; `scales`.
     """
 
     name: ClassVar[str] = "push"
     config: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"radius": 0.03, "scales": MappingProxyType({"reach": 0.2, "progress": 0.5, "success": 0.3})}
+        {
+            "radius": 0.03,
+            "scales": MappingProxyType(
+                {"reach": 0.25, "upright": 0.05, "hold": 0.15, "progress": 0.35, "success": 0.2}
+            ),
+        }
     )
 
     def __init__(
@@ -34,6 +49,10 @@ class Push(ObjectTask):
     ) -> None:
         self.plans: dict[str, PushPlan] = {}
         super().__init__(world, num_envs, object=object, config=config)
+        shapes = [world.outlines[name] for name in world.objects]
+        inside = np.array([max((shape.high + shape.low) / 2, shape.high - _DEEP) for shape in shapes])
+        frame = world.home_qpos[world.object_qpos[:, 2]]
+        self._inside, self._top = inside - frame, np.array([shape.high for shape in shapes]) - frame
 
     def unsuitable(self, name: str) -> str | None:
         """See `Task`: the target must be light and small enough, with a free way to push it within reach."""
@@ -52,13 +71,23 @@ class Push(ObjectTask):
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
         position = self.place(sensors)
-        left = _flat(self.goal - position)
-        whole = np.maximum(_flat(self.goal - self.start), 1e-6)
-        grip = sensors["grip_pos"] - position
-        apart = np.sqrt(grip[:, 0] * grip[:, 0] + grip[:, 1] * grip[:, 1] + grip[:, 2] * grip[:, 2])
+        left, whole = (
+            rotations.flat_norm(self.goal - position),
+            np.maximum(rotations.flat_norm(self.goal - self.start), 1e-6),
+        )
         success = left < float(self.settings["radius"])
+        apart = sensors["grip_pos"] - position
+        apart[:, 2] -= self._inside[self.target]
+        distance, flat = rotations.norm(apart), rotations.flat_norm(apart)
+        held = touching(sensors).all(axis=1) & (distance < _IN_HAND)
+        # Beside the target the way leads over its top.
+        down = self._top[self.target] + _CLEAR - self._inside[self.target]
+        beside = (flat > _IN_HAND) & (apart[:, 2] < down)
+        way = np.where(beside, flat + 2 * down - apart[:, 2], distance)
         terms = {
-            "reach": tolerance(apart, bounds=(0.0, 0.06), margin=0.25),
+            "reach": np.where(success, 1.0, reaching(way)),
+            "upright": np.where(success, 1.0, upright(sensors)),
+            "hold": np.where(success | held, 1.0, 0.0),
             "progress": np.clip(1 - left / whole, 0.0, 1.0),
         }
         return terms, success
@@ -66,8 +95,3 @@ class Push(ObjectTask):
     def sentence(self, row: int) -> str:
         """See `Task`."""
         return f"push the {self.names[self.target[row]]} to the goal"
-
-
-def _flat(v: Array) -> Array:
-    """Horizontal length (n,) of vectors (n, 3)."""
-    return np.asarray(np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1]))
