@@ -31,3 +31,19 @@ def tolerance(x: Array, *, bounds: tuple[float, float], margin: float = 0.0) -> 
         return np.asarray(outside == 0, dtype=np.float64)
     scale = np.sqrt(-2 * np.log(_VALUE_AT_MARGIN))
     return np.asarray(np.exp(-0.5 * (outside / margin * scale) ** 2))
+
+
+def nearness(distance: Array, *, margin: float) -> Array:
+    """1 at a distance of 0, falling to 0.1 at `margin`: 1 - tanh, steepest at 0, so that the last centimetre counts.
+
+    The shape of the reaching rewards of robosuite (Zhu et al., 2020) and ManiSkill (Mu et al., 2021).
+
+    Args:
+        distance: not negative, of any shape. margin: distance at which the value is 0.1, positive.
+    """
+    return np.asarray(1 - np.tanh(distance / margin * np.arctanh(1 - _VALUE_AT_MARGIN)))
+
+
+def reaching(distance: Array) -> Array:
+    """1 at a distance of 0 [m], felt from half a metre and more strongly from ten centimetres."""
+    return (nearness(distance, margin=0.6) + nearness(distance, margin=0.1)) / 2

@@ -17,6 +17,11 @@ def norm(v: Array) -> Array:
     return np.asarray(np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1] + v[:, 2] * v[:, 2]))
 
 
+def flat_norm(v: Array) -> Array:
+    """Horizontal length (n,) of vectors (n, 2) or (n, 3)."""
+    return np.asarray(np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1]))
+
+
 def from_vector(w: Array) -> Array:
     """Matrices (n, 3, 3) of rotation vectors (n, 3) [rad]: Rodrigues' formula."""
     angle = norm(w)

@@ -140,22 +140,29 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             seed: s gives world j the seed s + j; a list gives each its own; None goes on with the next episode.
             options: `reset_mask`, bool (num_envs,): the worlds to reset, all by default. `episode`: index (or one a
                 world) of the episode to start instead of the next. `scene`: index (or one a world) of the scene to
-                start it in, where there are several, instead of the one it draws.
+                start it in, where there are several, instead of the one it draws. `elapsed`: control steps (or one
+                number a world) that count as taken already, so that worlds that start together do not all end together.
         """
         options = dict(options or {})
         ids = masked(options.pop("reset_mask", None), self.num_envs)
-        episode = options.pop("episode", None)
-        scene = options.pop("scene", None)
+        chosen = {name: options.pop(name, None) for name in ("episode", "scene", "elapsed")}
         if options:
-            raise TaskError(
-                f"reset option {next(iter(options))!r} is not known; it takes 'reset_mask', 'episode' and 'scene'"
-            )
+            known = ", ".join(repr(name) for name in ("reset_mask", *chosen))
+            raise TaskError(f"reset option {next(iter(options))!r} is not known; it takes {known}")
+        ends = {"scene": len(self.worlds)}
+        given = {
+            name: indices(name, value, self.num_envs, ends.get(name))[ids]
+            for name, value in chosen.items()
+            if value is not None
+        }
         if isinstance(seed, (int, np.integer)):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
         self._schedule.seed(ids, seed, fallback=int(self.np_random_seed or 0))
-        if episode is not None:
-            self._schedule.episodes[ids] = indices("episode", episode, self.num_envs)[ids] - 1
-        self._start(ids, None if scene is None else indices("scene", scene, self.num_envs, len(self.worlds))[ids])
+        if "episode" in given:
+            self._schedule.episodes[ids] = given["episode"] - 1
+        self._start(ids, given.get("scene"))
+        if "elapsed" in given:
+            self._elapsed[ids] = given["elapsed"]
         evaluation = self.task.evaluate(self.simulator.sensors())
         self._show()
         return self.observe(), self._info(ids, evaluation, np.zeros(self.num_envs, dtype=np.bool_))

@@ -9,9 +9,8 @@ Implementation Details of Proximal Policy Optimization" (2022) that matter here.
 - Worlds reset in the step that ends an episode (`SAME_STEP`): no step is lost, and what the policy saw last is in
   `final_obs`. Episodes are cut by time and never by success, so that the value of `final_obs` goes on where they end.
 - All episodes have the same length. Worlds that all start together would fill a batch with beginnings, and the next
-  with ends; so they are started one after another.
-- At 20 actions a second, noise that changes with each of them leads nowhere. `--repeat 3` holds an action for three
-  steps, and what is tried gets three times as far. Or begin with `--demonstrations` of the scripted expert.
+  with ends; so their first episodes are cut to different lengths (`elapsed`).
+- `--demonstrations` of the scripted expert are where to begin what is not found by trying.
 
 Writes `curve.csv` (one line an iteration) and `policy.pt` to `--out`.
 """
@@ -30,7 +29,6 @@ import numpy as np
 import pocketworlds  # noqa: F401 - registers the environments
 import torch
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 from pocketworlds.agents.experts import make_expert
 from torch import Tensor, nn
 
@@ -43,7 +41,6 @@ def arguments() -> argparse.Namespace:
     add("--total-steps", type=int, default=150_000, help="control steps of all worlds together")
     add("--num-envs", type=int, default=64)
     add("--rollout", type=int, default=32, help="actions of each world between two updates")
-    add("--repeat", type=int, default=1, help="control steps that an action is held; must divide an episode's length")
     add("--epochs", type=int, default=8, help="passes over each batch")
     add("--minibatch", type=int, default=512)
     add("--learning-rate", type=float, default=1e-3, help="of the policy, at the start; falls to a tenth")
@@ -118,31 +115,6 @@ class Agent(nn.Module):
         return found[:, 0]
 
 
-def hold(env: Any, action: NDArray[np.float32], repeat: int) -> tuple[Any, Any, Any, Any, Any]:
-    """Steps `repeat` times with an action; rewards are averaged. Episodes end with the last of the steps only."""
-    total = 0.0
-    for _ in range(repeat):
-        observation, reward, terminated, truncated, info = env.step(action)
-        total = total + reward
-    return observation, total / repeat, terminated, truncated, info
-
-
-def staggered_start(env: Any, repeat: int, seed: int) -> NDArray[np.float32]:
-    """Resets the worlds one after another over the length of an episode; gives the observations (n, D) then.
-
-    Until its turn a world acts at random: some thousand steps, paid once.
-    """
-    rng = np.random.default_rng(seed)
-    observation, _ = env.reset(seed=seed)
-    actions = env.unwrapped.max_episode_steps // repeat
-    turn = rng.permutation(env.num_envs) * actions // env.num_envs
-    for t in range(actions):
-        if (mask := turn == t).any():
-            env.reset(options={"reset_mask": mask})
-        observation, *_ = hold(env, rng.uniform(-1, 1, env.action_space.shape).astype(np.float32), repeat)
-    return np.asarray(observation)
-
-
 def imitate(agent: Agent, env_id: str, episodes: int, seed: int) -> int:
     """Fits the policy's mean to what the expert does (Rajeswaran et al., DAPG, 2018); gives the steps this took.
 
@@ -173,14 +145,14 @@ def imitate(agent: Agent, env_id: str, episodes: int, seed: int) -> int:
 
 
 @torch.no_grad()
-def evaluate(agent: Agent, env_id: str, episodes: int, *, repeat: int, seed: int) -> tuple[float, float]:
+def evaluate(agent: Agent, env_id: str, episodes: int, *, seed: int) -> tuple[float, float]:
     """Success of the policy's mean actions at the end of `episodes` episodes nobody trained on, and at any step."""
     env: Any = gym.make_vec(env_id, num_envs=episodes, autoreset_mode=AutoresetMode.DISABLED)
     observation, info = env.reset(seed=seed)
     ever, done = info["is_success"], np.zeros(episodes, dtype=np.bool_)
     while not done.all():  # all episodes have the same length
         mean = agent.actor(agent.normal(torch.as_tensor(observation)))
-        observation, _, terminated, truncated, info = hold(env, mean.clamp(-1, 1).numpy(), repeat)
+        observation, _, terminated, truncated, info = env.step(mean.clamp(-1, 1).numpy())
         ever, done = ever | info["is_success"], terminated | truncated
     env.close()
     return float(info["is_success"].mean()), float(ever.mean())
@@ -194,24 +166,21 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
 
     env: Any = gym.make_vec(args.env_id, num_envs=args.num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
-    if env.unwrapped.max_episode_steps % args.repeat:
-        raise SystemExit(
-            f"--repeat {args.repeat} must divide the {env.unwrapped.max_episode_steps} steps of an episode"
-        )
     n, steps = args.num_envs, args.rollout
     agent = Agent(env.single_observation_space.shape[0], env.single_action_space.shape[0], args.hidden, args.log_std)
     rates = (args.learning_rate, args.critic_learning_rate)
     parts = ([*agent.actor.parameters(), agent.log_std], [*agent.critic.parameters()])
     optimizer = torch.optim.Adam([{"params": p, "lr": r} for p, r in zip(parts, rates, strict=True)], eps=1e-5)
-    iterations = max(args.total_steps // (n * steps * args.repeat), 1)
+    iterations = max(args.total_steps // (n * steps), 1)
 
     start = time.perf_counter()
-    observation = torch.as_tensor(staggered_start(env, args.repeat, args.seed))
-    taken = n * env.unwrapped.max_episode_steps
+    begun = np.random.default_rng(args.seed).permutation(n) * env.unwrapped.max_episode_steps // n
+    first, _ = env.reset(seed=args.seed, options={"elapsed": begun})
+    observation, taken = torch.as_tensor(first), 0
     agent.see(observation)
     if args.demonstrations:
         taken += imitate(agent, args.env_id, args.demonstrations, args.seed)
-        at_end, _ = evaluate(agent, args.env_id, args.eval_episodes, repeat=args.repeat, seed=2_000_000)
+        at_end, _ = evaluate(agent, args.env_id, args.eval_episodes, seed=2_000_000)
         print(f"after imitation: solved at the end {at_end:.2f}", flush=True)
     observations = torch.zeros(steps, n, *env.single_observation_space.shape)
     actions = torch.zeros(steps, n, *env.single_action_space.shape)
@@ -232,7 +201,7 @@ def main() -> None:
                 observations[t], actions[t], values[t] = x, action, agent.value(x)
                 chances[t] = agent.log_chance(x, action)
                 seen.append(observation)
-                following, reward, terminated, truncated, info = hold(env, action.clamp(-1, 1).numpy(), args.repeat)
+                following, reward, terminated, truncated, info = env.step(action.clamp(-1, 1).numpy())
                 observation, rewards[t] = torch.as_tensor(following), torch.as_tensor(reward, dtype=torch.float32)
                 done = terminated | truncated
                 ends[t] = torch.as_tensor(done)
@@ -282,7 +251,7 @@ def main() -> None:
         if not args.demonstrations:  # what was imitated, was so with this normalisation
             agent.see(torch.cat(seen))
 
-        taken += n * steps * args.repeat
+        taken += n * steps
         lately = successes[-2 * n :]
         line = {
             "steps": taken,
@@ -304,7 +273,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     env.close()
     print(f"{taken} steps in {seconds:.0f} s, {taken / seconds:.0f} a second")
-    at_end, ever = evaluate(agent, args.env_id, args.eval_episodes, repeat=args.repeat, seed=1_000_000)
+    at_end, ever = evaluate(agent, args.env_id, args.eval_episodes, seed=1_000_000)
     print(f"{args.env_id}: solved at the end {at_end:.2f}, at any step {ever:.2f} of {args.eval_episodes} episodes")
 
 

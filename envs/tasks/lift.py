@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rewards import tolerance
+from ..rewards import reaching
 from ..simulator import Array, Sensors
 from .object_task import GraspTask
-from .task import Draw
+from .task import Draw, upright
 
 
 class Lift(GraspTask):
     """Raise the target by `height` and hold it still between the pads.
 
-    Reward terms: `reach` (grip near the grasp point), `grasp` (both pads on something, the target between them), `lift`
-    (share of the height, while grasped), `success`.
+    Reward terms: `reach` (grip near the grasp point), `upright` (hand pointing down), `grasp` (both pads on something,
+    the target between them), `lift` (share of the height, while grasped), `success`.
 
     Settings: `height` [m]; `still` [m/s], the speed below which the target counts as held; `scales`.
     """
@@ -29,7 +29,7 @@ class Lift(GraspTask):
         {
             "height": 0.10,
             "still": 0.15,
-            "scales": MappingProxyType({"reach": 0.15, "grasp": 0.2, "lift": 0.45, "success": 0.2}),
+            "scales": MappingProxyType({"reach": 0.2, "upright": 0.05, "grasp": 0.2, "lift": 0.35, "success": 0.2}),
         }
     )
 
@@ -49,7 +49,8 @@ class Lift(GraspTask):
         raised = self.place(sensors)[:, 2] - self.start[:, 2]
         success = grasped & (raised >= height) & (self.speed(sensors) < float(self.settings["still"]))
         terms = {
-            "reach": tolerance(distance, bounds=(0.0, 0.01), margin=0.25),
+            "reach": reaching(distance),
+            "upright": upright(sensors),
             "grasp": grasped.astype(np.float64),
             "lift": np.where(grasped, np.clip(raised / height, 0.0, 1.0), 0.0),
         }

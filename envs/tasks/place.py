@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from .. import rotations
 from ..grasps import easy_frame, home_grip
 from ..receptacles import Receptacle, find_receptacle
-from ..rewards import tolerance
+from ..rewards import nearness, reaching
 from ..simulator import Array, Sensors
 from ..world import World
 from .object_task import GraspTask
-from .task import Draw, Start, touching
+from .task import Draw, Start, touching, upright
 
 RELEASE = 0.006
 """A thing is let go with its bottom so far [m] above the place it goes to."""
 TRAVEL = 0.10
 """The hand comes to a place from so far [m] above it."""
+_CLEAR = 0.02  # what is carried best passes so far [m] over the rim of its place
+_FIRM = 30.0  # pads that press so hard [N] hold what is between them firmly
 _STILL = 0.05  # [m/s]
 _IN_HAND = 0.06  # nearer [m] than this to the grip, what both pads touch may be the target
 _SINK, _RISE = 0.006, 0.012  # how far [m] below and above its place a thing's frame may come to rest
@@ -33,16 +35,26 @@ class PlaceTask(GraspTask):
     A receptacle is an object with a level place (see `envs.receptacles`); `fits` says which goes with which target.
     Each suitable target has a list of receptacles in `goes_to`; an episode draws one of them into `other`.
 
-    Reward terms: `reach` (grip near the grasp point, or the target there), `grasp` (both pads on something, the target
-    between them, or the target there), `carry` (share of the target's way to its place, while held or there),
-    `success`.
+    Reward terms: `reach` (grip near the grasp point), `upright` (hand pointing down), `grasp` (both pads on something,
+    the target between them, or it is over its place), `lift` (target raised over the rim, while held, or over its
+    place), `carry` (share of the way across, as far as it is lifted), `lower` (target over its place and near it),
+    `release` (pads pressing little, when it is down), `success`. All are 1 when the target is in its place.
 
     Class attributes:
         limit: horizontal distance [m] from the middle of the place within which the target counts as there.
     """
 
     limit: ClassVar[float] = 0.03
-    scales: ClassVar[Mapping[str, float]] = {"reach": 0.15, "grasp": 0.15, "carry": 0.4, "success": 0.3}
+    scales: ClassVar[Mapping[str, float]] = {
+        "reach": 0.15,
+        "upright": 0.05,
+        "grasp": 0.1,
+        "lift": 0.1,
+        "carry": 0.2,
+        "lower": 0.1,
+        "release": 0.1,
+        "success": 0.2,
+    }
 
     def __init__(
         self, world: World, num_envs: int, *, object: str | int | None = None, config: Mapping[str, Any] | None = None
@@ -62,6 +74,7 @@ class PlaceTask(GraspTask):
             **super().tables(),
             "place_index": np.array([place.index for place in places], dtype=np.int64),
             "place_floor": np.array([place.floor for place in places]).reshape(-1, 3),
+            "place_depth": np.array([place.depth for place in places]),
             "place_radius": np.array([place.radius for place in places]),
             "stands": home - np.array([world.outlines[name].low for name in world.objects]),
             "height": np.array([world.outlines[name].high - world.outlines[name].low for name in world.objects]),
@@ -154,7 +167,7 @@ class PlaceTask(GraspTask):
         """Whether (n,) objects `target` (n,) rest in or on `place` (n,), however they are turned, and are let go of."""
         position = sensors["object_pos"][self._rows, target]
         apart = position - self.floor(sensors, place)
-        flat = np.sqrt(apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1])
+        flat = rotations.flat_norm(apart)
         # Standing or lying: its middle is no higher than when it stands, and not below the floor of the place.
         level = (apart[:, 2] > -_SINK) & (apart[:, 2] < self.look("stands", target) + _RISE)
         speed = rotations.norm(sensors["object_vel"][self._rows, target, :3])
@@ -168,17 +181,29 @@ class PlaceTask(GraspTask):
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""
-        distance, held = self.holding(sensors)
         there = self.there(sensors, self.target, self.other)
+        return self.staged(sensors, there), there
+
+    def staged(self, sensors: Sensors, done: NDArray[np.bool_]) -> dict[str, Array]:
+        """Terms (n,) that lead the target to its place; where all is `done` (n,), they are 1."""
+        distance, held = self.holding(sensors)
         aim, position = self.aim(sensors), self.place(sensors)
-        left = rotations.norm(aim - position)
-        whole = np.maximum(rotations.norm(aim - self.start), 1e-3)
+        flat, height = rotations.flat_norm(aim - position), position[:, 2] - aim[:, 2]
+        over = (flat < self.allowed(self.target, self.other)) & (height > -_SINK)
+        rim = aim[:, 2] + self.look("place_depth", self.other) + _CLEAR
+        raised = (position[:, 2] - self.start[:, 2]) / np.maximum(rim - self.start[:, 2], 1e-3)
+        lift = np.where(over, 1.0, held * np.clip(raised, 0.0, 1.0))
+        pressing = sensors["pad_force"].min(axis=1) / _FIRM
         terms = {
-            "reach": np.where(there, 1.0, tolerance(distance, bounds=(0.0, 0.01), margin=0.25)),
-            "grasp": np.where(there, 1.0, held.astype(np.float64)),
-            "carry": np.where(there | held, np.clip(1 - left / whole, 0.0, 1.0), 0.0),
+            "reach": reaching(distance),
+            "upright": upright(sensors),
+            "grasp": (held | over).astype(np.float64),
+            "lift": lift,
+            "carry": lift * np.clip(1 - flat / np.maximum(rotations.flat_norm(aim - self.start), 1e-3), 0.0, 1.0),
+            "lower": over * nearness(np.maximum(height, 0.0), margin=0.15),
+            "release": (over & (height < _RISE)) * np.clip(1 - pressing, 0.0, 1.0),
         }
-        return terms, there
+        return {name: np.where(done, 1.0, term) for name, term in terms.items()}
 
     def receptacle(self, draw: Draw) -> str:
         """Name of what the target of an episode goes to."""

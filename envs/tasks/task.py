@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...errors import TaskError
 from ...scenes import Scene
 from .. import rotations
+from ..rewards import nearness
 from ..robots.mount import BesideSupport, Mounting
 from ..simulator import Array, Ids, Sensors
 from ..world import World
@@ -254,6 +255,11 @@ class Task(ABC):
         if not 0 <= chosen < len(names):
             raise TaskError(f"object={chosen} is out of range: the scene has {len(names)}: {list(names)}")
         return names[int(chosen)]
+
+
+def upright(sensors: Sensors) -> Array:
+    """(n,) 1 where the hand points straight down, 0.1 where it is tilted by 1.5 rad: the reward term of this name."""
+    return nearness(np.arccos(np.clip(-sensors["grip_mat"][:, 2, 2], -1.0, 1.0)), margin=1.5)
 
 
 def touching(sensors: Sensors) -> NDArray[np.bool_]:

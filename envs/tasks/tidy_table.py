@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TaskError
-from .. import rotations
 from ..receptacles import Receptacle
-from ..rewards import tolerance
 from ..simulator import Array, Ids, Sensors
 from ..world import World
 from .place import PlaceTask
@@ -28,8 +26,9 @@ class TidyTable(PlaceTask):
 
     Settings: `count`; `scales`.
 
-    Reward terms: `reach` (grip near the next thing's grasp point), `grasp` (of the next thing), `carry` (share of its
-    way, while held), `tidy` (share of the things in their place), `success`.
+    Reward terms: `reach` (grip near the next thing's grasp point), `upright` (hand pointing down), `grasp` (of the next
+    thing), `lift` (of it over the rim), `carry` (share of its way across), `lower` (it is near its place), `release`
+    (pads pressing little there), `tidy` (share of the things in their place), `success`.
     """
 
     name: ClassVar[str] = "tidy_table"
@@ -37,7 +36,9 @@ class TidyTable(PlaceTask):
     config: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "count": 3,
-            "scales": MappingProxyType({"reach": 0.05, "grasp": 0.05, "carry": 0.1, "tidy": 0.5, "success": 0.3}),
+            "scales": MappingProxyType(
+                {**{name: 0.2 * scale for name, scale in PlaceTask.scales.items()}, "tidy": 0.5, "success": 0.34}
+            ),
         }
     )
 
@@ -98,20 +99,10 @@ class TidyTable(PlaceTask):
         changed = following != self.target
         self.target[changed] = following[changed]
         self.start[changed] = self.place(sensors)[changed]
-        distance, held = self.holding(sensors)
-        aim, position = self.aim(sensors), self.place(sensors)
-        whole = np.maximum(rotations.norm(aim - self.start), 1e-3)
         count = np.maximum(self.left.sum(axis=1), 1)
         done = (self.left & inside).sum(axis=1) / count
         over = done == 1.0
-        carry = np.clip(1 - rotations.norm(aim - position) / whole, 0.0, 1.0)
-        terms = {
-            "reach": np.where(over, 1.0, tolerance(distance, bounds=(0.0, 0.01), margin=0.25)),
-            "grasp": np.where(over, 1.0, held.astype(np.float64)),
-            "carry": np.where(over, 1.0, np.where(held, carry, 0.0)),
-            "tidy": done,
-        }
-        return terms, over
+        return {**self.staged(sensors, over), "tidy": done}, over
 
     def spot(self, sensors: Sensors, target: NDArray[np.int64]) -> Array:
         """See `PlaceTask`: things go side by side, each to its place on a circle about the middle."""

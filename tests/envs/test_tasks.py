@@ -106,6 +106,14 @@ def test_rewards_are_shares_of_one_and_the_weighted_sum_of_their_terms(env_id: s
 
 
 @ids
+def test_rewards_lead_from_the_start_to_success(env_id: str):
+    run = expert_run(env_id)
+    first = run.success.argmax(axis=0)
+    thirds = [[part.mean() for part in np.array_split(run.rewards[: end + 1, j], 3)] for j, end in enumerate(first)]
+    assert (np.diff(np.mean(thirds, axis=0)) > 0).all(), np.mean(thirds, axis=0)
+
+
+@ids
 def test_sparse_reward_is_success_and_nothing_else_changes(env_id: str):
     run = expert_run(env_id)
     steps = int(np.flatnonzero(run.success.any(axis=1))[0]) + 3

@@ -94,6 +94,16 @@ def test_same_step_gives_final_observation_and_info():
     np.testing.assert_array_equal(observation, env.reset(seed=0, options={"episode": 1})[0])
 
 
+def test_worlds_that_start_together_need_not_end_together():
+    env, other = make(3, max_episode_steps=4, autoreset_mode="SameStep"), make(3, autoreset_mode="SameStep")
+    first, _ = env.reset(seed=0, options={"elapsed": [0, 2, 3]})
+    np.testing.assert_array_equal(first, other.reset(seed=0)[0])
+    ended = np.array([env.step(env.action_space.sample())[3] for _ in range(9)])
+    assert [(np.flatnonzero(world) + 1).tolist() for world in ended.T] == [[4, 8], [2, 6], [1, 5, 9]]
+    with pytest.raises(TaskError, match="'elapsed' must be a whole number"):
+        env.reset(options={"elapsed": [0.5, 0, 0]})
+
+
 def test_disabled_asks_for_a_reset_of_what_ended():
     env = make(3, max_episode_steps=3, autoreset_mode="Disabled")
     env.reset(seed=0)
