@@ -37,7 +37,11 @@ class TidyTable(PlaceTask):
         {
             "count": 3,
             "scales": MappingProxyType(
-                {**{name: 0.2 * scale for name, scale in PlaceTask.scales.items()}, "tidy": 0.5, "success": 0.34}
+                {
+                    **{name: 0.2 * scale for name, scale in PlaceTask.scales.items() if name != "success"},
+                    "tidy": 0.5,
+                    "success": 0.34,
+                }
             ),
         }
     )
