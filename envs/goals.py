@@ -39,7 +39,6 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..errors import TaskError
-from . import rotations
 from .env import WorldEnv
 from .vector import WorldVectorEnv
 
@@ -165,10 +164,8 @@ class _Converter:
 
     def refresh(self) -> Floats:
         """Reads the goals of the running episodes from the task."""
-        world = self._env.world
-        inverse = np.ascontiguousarray(world.base_mat.T)
-        goal = rotations.rotate(inverse, self._env.task.goal - world.base_pos)
-        self._desired = self.goals.desired(goal).astype(np.float32)
+        task = self._env.task
+        self._desired = self.goals.desired(task.in_base(task.goal)).astype(np.float32)
         return self._desired
 
     def final(self, info: dict[str, Any], before: Floats) -> dict[str, Any]:

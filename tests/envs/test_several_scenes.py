@@ -8,6 +8,7 @@ import pytest
 from pocketworlds.agents.experts import make_expert
 from pocketworlds.envs import check_vector_env
 from pocketworlds.envs.builtin import builtin_scene
+from pocketworlds.envs.goals import GoalVectorEnv
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.errors import TaskError
 
@@ -86,6 +87,16 @@ def test_state_brings_its_scene_back():
         np.testing.assert_array_equal(observation, before)
     np.testing.assert_array_equal(info["instruction"], first["instruction"])
     np.testing.assert_array_equal(info["scene_index"], [0, 1, 2, 1])
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_goals_are_seen_from_the_base_of_each_scene(index: int):
+    kind = {"task": "push", "reward_mode": "sparse"}
+    several, alone = GoalVectorEnv(make(2, **kind)), GoalVectorEnv(make(2, SCENES[index], **kind))
+    seen, _ = several.reset(seed=4, options={"scene": index})
+    expected, _ = alone.reset(seed=4)
+    np.testing.assert_allclose(seen["desired_goal"], expected["desired_goal"], atol=1e-6)
+    np.testing.assert_allclose(seen["achieved_goal"], expected["achieved_goal"], atol=1e-6)
 
 
 def test_pictures_show_the_scene():
