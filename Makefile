@@ -22,7 +22,7 @@ help:
 	@echo "make demo     scan the embedded capture and let the arm lift one of its objects (out/demo)"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff and mypy"
-	@echo "make bench    the reconstruction benchmark and the timed room scan (half an hour on 2 cores; out/bench-*)"
+	@echo "make bench    all benchmarks: reconstruction, the timed room scan, experts, throughput (an hour on 2 cores; out/bench-*)"
 	@echo "make doctor   say what is missing on this machine"
 	@echo "make install  only the set-up"
 	@echo "make clean    remove everything made here"
@@ -42,6 +42,8 @@ lint: $(DEV)
 bench: $(INSTALLED)
 	$(BIN)/pocketworlds bench real2sim --out out/bench-real2sim
 	$(BIN)/python -m pocketworlds.benchmarks.room_capture --out out/bench-room
+	$(BIN)/pocketworlds bench experts --episodes 200 --scenes 50
+	$(BIN)/pocketworlds bench throughput --out out/bench-throughput
 
 doctor: $(INSTALLED)
 	$(BIN)/pocketworlds doctor
