@@ -3,10 +3,11 @@
     python examples/ppo_sb3.py --env-id PocketWorlds/Push-v0
 
 `make_sb3_env` makes the batch SB3's `VecEnv`; `VecNormalize` scales observations. `SETTINGS` holds what each task
-starts from; other tasks take the default. Reach is solved with them, Push and PickPlace not yet (docs/training.md). Every ten updates prints control steps of all worlds so far, seconds, mean
-reward a step and the share of the last episodes that ended in success; at the end prints that share for the policy's
-mean actions in episodes nobody trained on. Writes to `--out`: `curve.csv`, and the policy and its scaling of
-observations, which `PPO.load` and `VecNormalize.load` read again.
+starts from; other tasks take the default. Reach is solved with them, Push and PickPlace not yet (docs/training.md).
+Every ten updates prints control steps of all worlds so far, seconds, mean reward a step and the share of the last
+episodes that ended in success; at the end prints that share for the policy's mean actions in episodes nobody trained
+on. Writes to `--out`: `curve.csv`, and the policy and its scaling of observations, which `PPO.load` and
+`VecNormalize.load` read again.
 """
 
 from __future__ import annotations
