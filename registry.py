@@ -24,7 +24,7 @@ def _task(name: str, scene: str, steps: int, **keywords: Any) -> Entry:
 ENVIRONMENTS: dict[str, Entry] = {
     "PocketWorlds/Scan-v0": Entry({}, 150),
     "PocketWorlds/Reach-v0": _task("reach", "tabletop", 60),
-    "PocketWorlds/Push-v0": _task("push", "tabletop", 150),
+    "PocketWorlds/Push-v0": _task("push", "one_cube", 150),
     "PocketWorlds/Lift-v0": _task("lift", "tabletop", 150),
     "PocketWorlds/PickPlace-v0": _task("pick_place", "blocks", 150),
     "PocketWorlds/Stack-v0": _task("stack", "blocks", 150),
@@ -35,7 +35,7 @@ ENVIRONMENTS: dict[str, Entry] = {
     "PocketWorlds/OpenDoor-v0": _task("open_door", "kitchen", 150),
     "PocketWorlds/PressButton-v0": _task("press_button", "kitchen", 100),
     "PocketWorlds/HandLift-v0": _task("hand_lift", "tabletop", 160, robot="hand"),
-    "PocketWorlds/HandReorient-v0": _task("hand_reorient", "palm", 200, robot="hand"),
+    "PocketWorlds/HandReorient-v0": _task("hand_reorient", "one_cube", 200, robot="hand"),
 }
 
 

@@ -25,9 +25,10 @@ POSITION_STEP = 0.025
 ROTATION_STEP = 0.15
 """Rotation [rad] per control period of a full action: 3 rad/s at 20 Hz."""
 
-# The target may lead the measured pose by so much, no more: a blocked arm neither winds up nor presses without bound.
-_POSITION_LEAD = 0.06
-_ROTATION_LEAD = 0.3
+LOAD = 20.0
+"""Weight [N] whose effect on a resting arm the targets make up for."""
+_LEVER = 0.15  # [m] at which it may hang beside the grip
+_SHIFT, _TURN = 0.002, 0.3  # how far [m], [rad] the target pose may be from where the joint targets would bring the arm
 
 
 class Controller(Protocol):
@@ -140,6 +141,10 @@ class EndEffectorDelta:
     The target pose moves by `POSITION_STEP` and turns by a rotation vector of `ROTATION_STEP` times the action. Joint
     targets follow it by damped least squares on the kinematics of the *target*, not of the measured arm, so that load
     and lag do not make it drift. The gripper's action is absolute: -1 closes, +1 opens.
+
+    The target of a servo leads its joint by the servo's lag times the joint's speed, and by as much as a load of `LOAD`
+    bends it. Where it leads by more at the end of a control period, something is in the way, and the target comes back:
+    a blocked arm does not wind up, and once it is told to stay it presses with no more than `LOAD`.
     """
 
     action_size = 7
@@ -152,6 +157,8 @@ class EndEffectorDelta:
         self._joints = np.zeros((num_envs, len(world.home)))
         self._position = np.zeros((num_envs, 3))
         self._rotation = np.zeros((num_envs, 3, 3))
+        self._lag, stiffness = _servos(world)
+        self._slack = LOAD * (self._solver.levers() + _LEVER) / stiffness
 
     def reset(self, ids: Ids, sensors: Sensors) -> None:
         """See `Controller`."""
@@ -165,14 +172,23 @@ class EndEffectorDelta:
 
     def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
-        base, grip_pos, grip_mat = self._base[ids], sensors["grip_pos"][ids], sensors["grip_mat"][ids]
-        lead = self._position[ids] + rotations.rotate(base, POSITION_STEP * action[:, :3]) - grip_pos
-        position = grip_pos + lead * _shrink(lead, _POSITION_LEAD)
-        turned = rotations.from_vector(rotations.rotate(base, ROTATION_STEP * action[:, 3:6])) @ self._rotation[ids]
-        lead = rotations.to_vector(turned @ grip_mat.transpose(0, 2, 1))
-        rotation = rotations.orthonormal(rotations.from_vector(lead * _shrink(lead, _ROTATION_LEAD)) @ grip_mat)
-        joints = self._solver.step(ids, self._joints[ids], position, rotation)
-        self._joints[ids], self._position[ids], self._rotation[ids] = joints, position, rotation
+        led = sensors["joint_pos"][ids] + self._lag * sensors["joint_vel"][ids]
+        joints = np.clip(self._joints[ids], led - self._slack, led + self._slack)
+        at, turned = self._solver.pose(ids, joints)
+        position, rotation = self._position[ids] - at, self._rotation[ids]
+        shift = position * _shrink(position, _SHIFT)
+        turn = rotations.to_vector(rotation @ turned.transpose(0, 2, 1))
+        kept = _shrink(turn, _TURN)
+        turn = turn * kept
+        far = np.flatnonzero(kept < 1.0)
+        if len(far):
+            rotation[far] = rotations.from_vector(turn[far]) @ turned[far]
+        base = self._base[ids]
+        shift += rotations.rotate(base, POSITION_STEP * action[:, :3])
+        more = rotations.rotate(base, ROTATION_STEP * action[:, 3:6])
+        joints = self._solver.step(ids, joints, at, np.concatenate([shift, turn + more], axis=1))
+        self._joints[ids], self._position[ids] = joints, at + shift
+        self._rotation[ids] = rotations.orthonormal(rotations.from_vector(more) @ rotation)
         return np.concatenate([joints, self._world.robot.other_targets(action[:, 6:])], axis=1)
 
     def get_state(self) -> dict[str, Array]:
@@ -202,6 +218,14 @@ class EndEffectorDeltaPosition(EndEffectorDelta):
     def get_state(self) -> dict[str, Array]:
         """See `Controller`."""
         return {**super().get_state(), "kept": self._kept}
+
+
+def _servos(world: World) -> tuple[Array, Array]:
+    """Of each of the robot's joints, its servo's lag (J,) [s] at constant speed, and its stiffness (J,) [N m / rad]."""
+    model, servos = world.model, world.joint_ctrl
+    stiffness = model.actuator_gainprm[servos, 0]
+    damping = model.dof_damping[world.joint_dof] - model.actuator_biasprm[servos, 2]
+    return damping / stiffness, stiffness.copy()
 
 
 def _shrink(vector: Array, longest: float) -> Array:

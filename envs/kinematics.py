@@ -44,8 +44,8 @@ class InverseKinematics:
         self._qpos = self._batch.bind("qpos")
         self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
         self._site = model.site("grip").id
-        self._body = int(model.site_bodyid[self._site])
-        self._columns = np.array([int(model.joint(name).dofadr[0]) for name in robot.arm_joints])
+        self._anchors, self._axes = self._batch.bind("xanchor"), self._batch.bind("xaxis")
+        self._hinges = np.array([int(model.joint(name).id) for name in robot.arm_joints])
         self._places = np.array([int(model.joint(name).qposadr[0]) for name in robot.arm_joints])
         self._low = np.array(robot.joint_low) + _LIMIT_MARGIN
         self._high = np.array(robot.joint_high) - _LIMIT_MARGIN
@@ -66,15 +66,22 @@ class InverseKinematics:
         self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
         return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
 
-    def step(
-        self, ids: Ids, joints: Array, position: Array, rotation: Array, *, posture: float = _POSTURE_GAIN
-    ) -> Array:
-        """One step of joint positions (m, joints) towards grip poses (m, 3), (m, 3, 3), within limits and speed."""
-        at, turned = self.pose(ids, joints)
-        error = np.concatenate([position - at, rotations.to_vector(rotation @ turned.transpose(0, 2, 1))], axis=1)
-        jacp, jacr = self._batch.jac(self._body, at, ids)
-        jacobian = np.concatenate([jacp[:, :, self._columns], jacr[:, :, self._columns]], axis=1)
-        transposed = np.ascontiguousarray(jacobian.transpose(0, 2, 1))
+    def levers(self) -> Array:
+        """How far (joints,) the grip is from each joint's axis at home [m]."""
+        first = np.zeros(1, dtype=np.int64)
+        at, _ = self.pose(first, self._home[None])
+        return np.asarray(np.linalg.norm(self._transposed(first, at)[0, :, :3], axis=1))
+
+    def step(self, ids: Ids, joints: Array, at: Array, error: Array, *, posture: float = _POSTURE_GAIN) -> Array:
+        """One step of joint positions (m, joints), whose `pose` is just computed, within limits and speed.
+
+        Args:
+            ids, joints: what `pose` was called with. at: grip positions (m, 3) that it gave.
+            error: (m, 6) wanted shift [m] and rotation vector [rad] of the grip.
+            posture: share of the way home that the free elbow goes.
+        """
+        transposed = self._transposed(ids, at)
+        jacobian = np.ascontiguousarray(transposed.transpose(0, 2, 1))
         pull = posture * (self._home - joints)
         normal = jacobian @ transposed + self._damping
         rest = error[:, :, None] - jacobian @ pull[:, :, None]
@@ -83,13 +90,26 @@ class InverseKinematics:
         change = change / np.maximum(excess, 1.0)[:, None]
         return np.asarray(np.clip(joints + change, self._low, self._high))
 
+    def _transposed(self, ids: Ids, at: Array) -> Array:
+        """J' (m, joints, 6) of the grip at points (m, 3): all joints are hinges."""
+        rows = ids[:, None]
+        axis, apart = self._axes[rows, self._hinges], at[:, None] - self._anchors[rows, self._hinges]
+        (x, y, z), (a, b, c) = np.moveaxis(axis, 2, 0), np.moveaxis(apart, 2, 0)
+        found = np.empty((*axis.shape[:2], 6))
+        found[:, :, 0], found[:, :, 1], found[:, :, 2] = y * c - z * b, z * a - x * c, x * b - y * a
+        found[:, :, 3:] = axis
+        return found
+
     def solve(
         self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
     ) -> tuple[Array, Array, Array]:
         """Joint positions (m, joints) reaching grip poses, and the errors left, [m] and [rad] (m,); m <= num_envs."""
         ids = np.arange(len(joints))
         for count in range(iterations):
-            joints = self.step(ids, joints, position, rotation, posture=0.02 if count < iterations // 2 else 0.0)
+            at, turned = self.pose(ids, joints)
+            turn = rotations.to_vector(rotation @ turned.transpose(0, 2, 1))
+            error = np.concatenate([position - at, turn], axis=1)
+            joints = self.step(ids, joints, at, error, posture=0.02 if count < iterations // 2 else 0.0)
         at, turned = self.pose(ids, joints)
         angle = rotations.norm(rotations.to_vector(rotation @ turned.transpose(0, 2, 1)))
         return joints, rotations.norm(position - at), angle

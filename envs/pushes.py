@@ -14,7 +14,7 @@ from .world import World
 
 Array = NDArray[np.float64]
 
-DISTANCES = (0.06, 0.08, 0.10, 0.13, 0.16, 0.19)
+DISTANCES = (0.08, 0.10, 0.13, 0.16, 0.19)
 """Lengths of pushes that are tried [m]."""
 SLANTS = tuple(math.radians(a) for a in (0, 12, -12))
 """Directions of pushes, from the normals of the object's four sides [rad]: a push at a corner turns it instead."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...envs import WorldEnv, WorldVectorEnv, rotations
 from ...envs.control import POSITION_STEP, ROTATION_STEP
+from ...envs.grasps import easy_frame, home_grip
 from ...errors import TaskError
 
 Array = NDArray[np.float64]
@@ -83,6 +84,8 @@ class ArmExpert(Expert):
         """See `Expert`."""
         super().__init__(env)
         self._robot = self._env.world.arm
+        grip, closing = home_grip(self._env.world)
+        self._home_grip, self._home_closing = self._env.world.base_mat.T @ grip, self._env.world.base_mat.T @ closing
 
     def _towards(self, position: Array, frame: Array, *, speed: Array) -> tuple[Array, Array, Array]:
         """Actions (n, 6) to grip poses, at most `speed` (n,) of a full action; and the errors left [m], [rad] (n,)."""
@@ -95,6 +98,20 @@ class ArmExpert(Expert):
         spin = rotations.rotate(inverse, turn) * (_GAIN / ROTATION_STEP)
         spin *= np.minimum(1.0, 1.0 / np.maximum(rotations.norm(spin), 1e-9))[:, None]
         return np.concatenate([move, spin], axis=1), rotations.norm(apart), rotations.norm(turn)
+
+    def _easy_frame(self, point: Array) -> Array:
+        """Grip frames (n, 3, 3) straight down at points (n, 3) with which the arm has most room."""
+        task = self._env.task
+        frame = easy_frame(self._home_grip, self._home_closing, task.in_base(point))
+        return np.asarray(task.look("base_inverse").transpose(0, 2, 1) @ frame)
+
+    def _easier(self, frame: Array, point: Array) -> Array:
+        """Grip frames (n, 3, 3) at points (n, 3), or these turned by half a turn, where the arm has more room so.
+
+        Two fingers do the same either way round.
+        """
+        away = (frame[:, :, 1] * self._easy_frame(point)[:, :, 1]).sum(axis=1) < 0
+        return np.where(away[:, None, None], rotations.half_turned(frame), frame)
 
     def _detour(self, position: Array) -> Array:
         """Way points (n, 3) on the way to `position`: up, across above everything, then down."""

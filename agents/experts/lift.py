@@ -32,7 +32,7 @@ class LiftExpert(ArmExpert):
         sensors, task = self._env.sensors(), self._task
         grip = sensors["grip_pos"]
         point, axis = task.grasp_point(sensors)
-        frame = grasp_frame(axis)
+        frame = self._easier(grasp_frame(axis), point)
         coming = self.phase <= self.DOWN
         self._frame[coming] = frame[coming]
         self._held[coming] = point[coming]

@@ -43,7 +43,7 @@ class PlaceExpert(ArmExpert):
         target = self._target
         grip, position = sensors["grip_pos"], sensors["object_pos"][self._rows, target]
         point, axis = task.grasp_point(sensors, target)
-        frame = grasp_frame(axis)
+        frame = self._easier(grasp_frame(axis), point)
         coming = self.phase <= self.DOWN
         self._frame[coming], self._held[coming] = frame[coming], point[coming]
         carried = up | across | lower
@@ -59,7 +59,7 @@ class PlaceExpert(ArmExpert):
         goal[above] = self._detour(high)[above]
         goal[up, 2] = travel[up]
         # Whatever way it was taken, it may be put down in any: turn the hand to where the arm has most room.
-        easy = task.easy_frame(put)
+        easy = self._easy_frame(put)
         self._frame[across | lower] = easy[across | lower]
         goal[across] = np.concatenate([put[:, :2], travel[:, None]], axis=1)[across]
         goal[lower] = put[lower]

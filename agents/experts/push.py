@@ -39,20 +39,16 @@ class PushExpert(ArmExpert):
     def _decide(self) -> Array:
         sensors, task = self._env.sensors(), self._task
         grip, position, target = sensors["grip_pos"], task.place(sensors), task.target
-        apart = (task.goal - position)[:, :2]
-        left = np.hypot(apart[:, 0], apart[:, 1])
-        way = apart / np.maximum(left, 1e-6)[:, None]
+        left, way = rotations.flat_norm(task.goal - position), task.way(sensors)
         # Close to the goal the direction says little: keep the last one.
         turning = (self.phase <= self.DOWN) | (left > 0.03)
         self._way[turning] = way[turning]
         way = self._way
-        half, edges, lean = (task.look(f"push_{name}", target) for name in ("half", "sides", "lean"))
-        matrix = rotations.from_quaternion(sensors["object_quat"][np.arange(len(target)), target])
-        sides = np.stack([rotations.rotate(matrix, edges[:, k]) for k in (0, 1)], axis=1)[:, :, :2]
-        reach = (np.abs((sides * way[:, None]).sum(axis=2)) * half).sum(axis=1)
-        low = position[:, 2] - task.look("push_bottom", target) + task.look("push_height", target)
+        half, lean = task.look("push_half", target), task.look("push_lean", target)
+        sides, low = task.sides(sensors), task.low(position)
+        reach = task.extent(sides, way)
         behind = np.concatenate([position[:, :2] - way * (reach + STANDOFF)[:, None], low[:, None]], axis=1)
-        frame = push_frame(way, lean)
+        frame = self._easier(push_frame(way, lean), behind)
         above, down, pushing = (self.phase == p for p in (self.ABOVE, self.DOWN, self.PUSH))
 
         goal = behind.copy()
@@ -67,7 +63,7 @@ class PushExpert(ArmExpert):
         turned = (heading - self._heading[:] + np.pi) % (2 * np.pi) - np.pi
         long = half[:, 0] > self._LONG * half[:, 1]
         across = np.stack([-way[:, 1], way[:, 0]], axis=1)
-        width = (np.abs((sides * across[:, None]).sum(axis=2)) * half).sum(axis=1)
+        width = task.extent(sides, across)
         steer = np.clip(np.where(long, self._STEER * turned, 0.0), -0.5 * width, 0.5 * width)
         aside = aside - steer[:, None] * across
         # Fingers that press on the support would stick to it: lift them first.

@@ -1,11 +1,14 @@
-"""Draws the learning curves of docs/training.md from the tables in docs/data; needs matplotlib.
+"""Draws learning curves: of the tables given, or those of docs/training.md in docs/data; needs matplotlib.
 
-pip install matplotlib && python docs/images/learning_curves.py
+pip install matplotlib && python docs/images/learning_curves.py [out/reach/curve.csv ...]
+
+Writes `learning_curves.png` beside this file, or in the current folder if tables are given.
 """
 
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -25,8 +28,10 @@ def column(rows: list[dict[str, str]], name: str) -> list[float]:
 
 
 def main() -> None:
-    """Writes `learning_curves.png` beside this file."""
-    tables = sorted((HERE.parent / "data").glob("curve_*.csv"))
+    """Writes the picture and says where."""
+    given = [Path(name) for name in sys.argv[1:]]
+    tables = given or sorted((HERE.parent / "data").glob("curve_*.csv"))
+    picture = (Path() if given else HERE) / "learning_curves.png"
     figure, axes = plt.subplots(1, len(tables), figsize=(4.2 * len(tables), 2.8), dpi=100, squeeze=False)
     for axis, table in zip(axes[0], tables, strict=True):
         with table.open(newline="", encoding="utf-8") as file:
@@ -34,12 +39,16 @@ def main() -> None:
         steps = [float(row["steps"]) / 1000 for row in rows]
         axis.plot(steps, column(rows, "success"), label="episodes that end in success")
         axis.plot(steps, column(rows, "reward"), label="reward a step")
-        axis.set(title=table.stem.removeprefix("curve_"), xlabel="thousand control steps", ylim=(0, 1.02))
+        axis.set(
+            title=table.parent.name if given else table.stem.removeprefix("curve_"),
+            xlabel="thousand control steps",
+            ylim=(0, 1.02),
+        )
         axis.grid(alpha=0.3)
     axes[0][0].legend(loc="center right", fontsize=8)
     figure.tight_layout()
-    figure.savefig(HERE / "learning_curves.png")
-    print(f"{HERE / 'learning_curves.png'}: {(HERE / 'learning_curves.png').stat().st_size / 1000:.0f} kB")
+    figure.savefig(picture)
+    print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

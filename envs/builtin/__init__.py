@@ -7,12 +7,12 @@ from collections.abc import Callable
 from ...errors import TaskError
 from ...scenes import Scene
 from .furniture import desk, kitchen, shelf
-from .tables import blocks, clutter, palm, sockets, tabletop
+from .tables import blocks, clutter, one_cube, sockets, tabletop
 
 __all__ = ["builtin_names", "builtin_scene"]
 
 _BUILTIN: dict[str, Callable[[], Scene]] = {
-    make.__name__: make for make in (blocks, clutter, desk, kitchen, palm, shelf, sockets, tabletop)
+    make.__name__: make for make in (blocks, clutter, desk, kitchen, one_cube, shelf, sockets, tabletop)
 }
 
 

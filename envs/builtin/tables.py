@@ -90,9 +90,9 @@ def clutter() -> Scene:
     )
 
 
-def palm() -> Scene:
-    """One cube, to be turned in a hand."""
-    return _on_table("palm", cube("cube", at=(0.0, 0.0), rgba=RED))
+def one_cube() -> Scene:
+    """One cube: for pushing, and for turning in a hand."""
+    return _on_table("one_cube", cube("cube", at=(0.0, 0.0), rgba=RED))
 
 
 def cube(

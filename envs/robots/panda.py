@@ -72,8 +72,11 @@ _FINGER = 0.0584  # finger frames start here, beyond the flange
 _KP = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 _KV = (250.0, 250.0, 180.0, 180.0, 60.0, 60.0, 60.0)
 _ARMATURE = 0.1  # reflected rotor inertia [kg m^2]
+# The real arm can do more, and stops itself when what it touches pushes back with more than about this [N m].
+_TORQUE = 30.0
 
 _PAD_HALF = (0.010, 0.005, 0.0105)
+_TIP, _TIP_OUT = 0.003, 0.001
 _GRIP_FORCE = 80.0  # force [N] at the tendon: half of it, 40 N, at each pad (the hand allows 70 N continuously)
 _RACK = (2e4, 40.0)  # stiffness [N/m] and damping [N s/m] that keep the fingers mirrored
 
@@ -118,7 +121,7 @@ def build_panda() -> mujoco.MjSpec:
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
             target=f"joint{index}",
             ctrlrange=[link.low, link.high],
-            forcerange=[-link.torque, link.torque],
+            forcerange=[-min(link.torque, _TORQUE), min(link.torque, _TORQUE)],
             **_servo(_KP[index - 1], _KV[index - 1]),
         )
     _add_hand(spec, body)
@@ -163,6 +166,13 @@ def _add_hand(spec: mujoco.MjSpec, link7: mujoco.MjsBody) -> None:
         pad.priority = 1
         pad.solref = [0.004, 1.0]
         pad.solimp = [0.95, 0.99, 0.001, 0.5, 2]
+        tip = _geom(finger, "capsule", size=(_TIP, 0, 0), rgba=_GREY)
+        low = GRIP - _FINGER + _PAD_HALF[2] + _TIP_OUT - _TIP
+        tip.fromto = [_TIP - _PAD_HALF[0], _PAD_HALF[1], low, _PAD_HALF[0] - _TIP, _PAD_HALF[1], low]
+        tip.name = f"{name}_tip"
+        tip.condim = 3
+        tip.friction = [0.2, 0.005, 0.0001]
+        tip.priority = 1
         site = finger.add_site(
             name=f"{name}_pad",
             type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -308,7 +318,7 @@ PANDA = Arm(
     max_opening=0.08,
     grip_control=(-0.01, 0.04),
     pad_half_width=_PAD_HALF[0],
-    pad_tip=_PAD_HALF[2],
+    pad_tip=_PAD_HALF[2] + _TIP_OUT,
     finger_thickness=2 * _PAD_HALF[1],
     base_radius=0.13,
     reach=(0.30, 0.68),

@@ -69,7 +69,6 @@ class PlaceTask(GraspTask):
         """See `Task`; `stands` is the height of each object's frame above its lowest point, as it stands at first."""
         world, places = self.world, self.receptacles
         home = world.home_qpos[world.object_qpos[: len(world.objects), 2]]
-        grip, closing = home_grip(world)
         return {
             **super().tables(),
             "place_index": np.array([place.index for place in places], dtype=np.int64),
@@ -78,13 +77,7 @@ class PlaceTask(GraspTask):
             "place_radius": np.array([place.radius for place in places]),
             "stands": home - np.array([world.outlines[name].low for name in world.objects]),
             "height": np.array([world.outlines[name].high - world.outlines[name].low for name in world.objects]),
-            "home_grip": grip,
-            "home_closing": closing,
         }
-
-    def easy_frame(self, points: Array) -> Array:
-        """Grip frames (n, 3, 3) straight down at points (n, 3) with which each world's arm has most room."""
-        return easy_frame(self.look("home_grip"), self.look("home_closing"), points - self.look("base_pos"))
 
     @property
     def rise(self) -> float:

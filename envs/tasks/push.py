@@ -15,22 +15,19 @@ from ..rewards import reaching
 from ..simulator import Array, Sensors
 from ..world import World
 from .object_task import ObjectTask
-from .task import Draw, touching, upright
+from .task import Draw, upright
 
 _PLANNED = ("height", "lean", "opening", "bottom")
-_DEEP = 0.03  # fingers reach at most so far [m] below the top of what they move
-_CLEAR = 0.02  # they pass so far [m] over its top
-_IN_HAND = 0.05  # nearer [m] than this to the grip, what both pads touch may be the target
+_GAP = 0.012  # behind the target: so far [m] between its side and the grip
 
 
 class Push(ObjectTask):
-    """Bring the target's centre to within `radius` of a goal 6 to 19 cm away on the same support.
+    """Bring the target's centre to within `radius` of a goal 8 to 19 cm away on the same support.
 
     Any way of moving it will do: from behind, between the fingers, or from inside if it is hollow.
 
-    Reward terms: `reach` (grip near the middle of the target, in a tall one below its top, by the way over the top),
-    `upright` (hand pointing down), `hold` (both pads on something, the target between them), `progress` (share of the
-    way done), `success`. All but `progress` are 1 when the target is there.
+    Reward terms: `reach` (grip near the place behind the target, by the way over its top), `upright` (hand pointing
+    down), `near` (target near its goal), `success`. All but `near` are 1 when the target is there.
 
     Settings: `radius` [m]; `scales`.
     """
@@ -38,10 +35,8 @@ class Push(ObjectTask):
     name: ClassVar[str] = "push"
     config: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
-            "radius": 0.03,
-            "scales": MappingProxyType(
-                {"reach": 0.25, "upright": 0.05, "hold": 0.15, "progress": 0.35, "success": 0.2}
-            ),
+            "radius": 0.05,
+            "scales": MappingProxyType({"reach": 0.25, "upright": 0.05, "near": 0.5, "success": 0.2}),
         }
     )
 
@@ -61,13 +56,12 @@ class Push(ObjectTask):
 
     def tables(self) -> dict[str, NDArray[Any]]:
         """See `Task`; of every object how it is pushed, see `PushPlan`, where its sides look in its own frame, and how
-        high [m] above its frame its top is, and the middle that `reach` leads to.
+        high [m] above its frame its top is.
         """
         shapes = [self.world.outlines[name] for name in self.world.objects]
         count = len(shapes)
         frame = self.world.home_qpos[self.world.object_qpos[:count, 2]]
         top = np.array([shape.high for shape in shapes]) - frame
-        middle = np.array([(shape.high + shape.low) / 2 for shape in shapes]) - frame
         found: dict[str, NDArray[Any]] = {f"push_{name}": np.zeros(count) for name in _PLANNED}
         half, sides = np.zeros((count, 2)), np.zeros((count, 2, 3))
         for index, name in enumerate(self.world.objects):
@@ -79,14 +73,12 @@ class Push(ObjectTask):
             half[index] = plan.outline.half
             scanned = rotations.from_quaternion(self.world.home_qpos[self.world.object_qpos[index, 3:]])
             sides[index] = np.c_[plan.outline.axes, [0, 0]] @ scanned
-        inside = np.maximum(middle, top - _DEEP)
         return {
             **super().tables(),
             **found,
             "push_half": half,
             "push_sides": sides,
             "push_top": top,
-            "push_inside": inside,
         }
 
     def draw_goal(self, rng: np.random.Generator, target: int, position: Array) -> Array:
@@ -99,24 +91,50 @@ class Push(ObjectTask):
         """See `Task`."""
         position = self.place(sensors)
         left = rotations.flat_norm(self.goal - position)
-        whole = np.maximum(rotations.flat_norm(self.goal - self.start), 1e-6)
         success = left < float(self.settings["radius"])
-        apart = sensors["grip_pos"] - position
-        inside = self.look("push_inside", self.target)
-        apart[:, 2] -= inside
-        distance, flat = rotations.norm(apart), rotations.flat_norm(apart)
-        held = touching(sensors).all(axis=1) & (distance < _IN_HAND)
-        # Beside the target the way leads over its top.
-        down = self.look("push_top", self.target) + _CLEAR - inside
-        beside = (flat > _IN_HAND) & (apart[:, 2] < down)
-        way = np.where(beside, flat + 2 * down - apart[:, 2], distance)
         terms = {
-            "reach": np.where(success, 1.0, reaching(way)),
+            "reach": np.where(success, 1.0, reaching(self.left_to_behind(sensors))),
             "upright": np.where(success, 1.0, upright(sensors)),
-            "hold": np.where(success | held, 1.0, 0.0),
-            "progress": np.clip(1 - left / whole, 0.0, 1.0),
+            "near": reaching(left),
         }
         return terms, success
+
+    def way(self, sensors: Sensors) -> Array:
+        """Horizontal unit vectors (n, 2) from each target to its goal."""
+        apart = (self.goal - self.place(sensors))[:, :2]
+        return np.asarray(apart / np.maximum(rotations.flat_norm(apart), 1e-6)[:, None])
+
+    def sides(self, sensors: Sensors) -> Array:
+        """Where (n, 2, 2) the long and the short side of each target look now: horizontal unit vectors."""
+        matrix, edges = self.frame(sensors), self.look("push_sides", self.target)
+        return np.stack([rotations.rotate(matrix, edges[:, k]) for k in (0, 1)], axis=1)[:, :, :2]
+
+    def extent(self, sides: Array, way: Array) -> Array:
+        """How far (n,) [m] each target with `sides` (n, 2, 2) reaches from its middle along unit vectors (n, 2)."""
+        along = np.abs((sides * way[:, None]).sum(axis=2))
+        return np.asarray((along * self.look("push_half", self.target)).sum(axis=1))
+
+    def low(self, position: Array) -> Array:
+        """Height (n,) [m] at which targets at positions (n, 3) are pushed."""
+        return np.asarray(
+            position[:, 2] - self.look("push_bottom", self.target) + self.look("push_height", self.target)
+        )
+
+    def left_to_behind(self, sensors: Sensors) -> Array:
+        """Way (n,) of the grip to where it touches the target from behind, around what is in between [m]."""
+        position, grip, way = self.place(sensors), sensors["grip_pos"], self.way(sensors)
+        extent, low = self.extent(self.sides(sensors), way), self.low(position)
+        behind = np.concatenate([position[:, :2] - way * (extent + _GAP)[:, None], low[:, None]], axis=1)
+        apart = (grip - position)[:, :2]
+        away, height = rotations.flat_norm(apart), grip[:, 2] - low
+        # Around a circle: straight until a tangent touches it, along it, and straight again.
+        angle = np.arccos(np.clip(-(apart * way).sum(axis=1) / np.maximum(away, 1e-6), -1.0, 1.0))
+        far, near = np.maximum(away, extent), extent + _GAP
+        bend = angle - np.arccos(np.clip(extent / far, 0.0, 1.0)) - np.arccos(extent / near)
+        around = np.sqrt(far**2 - extent**2) + np.sqrt(near**2 - extent**2) + extent * bend
+        under = grip[:, 2] < position[:, 2] + self.look("push_top", self.target)
+        flat = np.where(under & (bend > 0), around, rotations.flat_norm(grip - behind))
+        return np.asarray(np.sqrt(flat * flat + height * height))
 
     def sentence(self, draw: Draw) -> str:
         """See `Task`."""
