@@ -84,7 +84,7 @@ def _along(turned: Array, scale: Array) -> Array:
 
 
 def _inertial(inertial: Inertial, scale: Array) -> Inertial:
-    """Second moments grow with the square of the stretch: M' = k S M S, k = det S at equal density (by substitution)."""
+    """Second moments grow with the square of the stretch: M' = k S M S, k = det S at equal density."""
     xx, yy, zz, xy, xz, yz = inertial.inertia
     inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     moments = np.trace(inertia) / 2 * np.eye(3) - inertia
