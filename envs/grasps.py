@@ -14,10 +14,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scenes.outlines import collision_geoms
 from . import rotations
 from .kinematics import InverseKinematics
 from .robots import PREFIX
-from .shapes import collision_geoms
 from .world import World
 
 Array = NDArray[np.float64]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scenes.outlines import Outline
 from .grasps import MAX_MASS, GraspPlanner
-from .shapes import Outline
 from .world import World
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .shapes import collision_geoms
+from ..scenes.outlines import collision_geoms
 from .world import World
 
 Array = NDArray[np.float64]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from ..scenes import Scene
 from ..scenes.mjcf import build_spec
+from ..scenes.outlines import Outline, body_points, outline
 from .alignment import FILLER, align, align_trees, hide_fillers, with_fillers
 from .robots import PREFIX, Arm, Hand, Robot, need_arm, need_hand
 from .robots.mount import BesideSupport, Mount, Mounting, Surroundings, free_objects, yaw_quaternion
-from .shapes import Outline, body_points, outline
 from .viewpoint import FOVY, aim_camera
 
 Array = NDArray[np.float64]

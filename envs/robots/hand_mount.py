@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scenes import Scene
-from ..shapes import Outline
+from ...scenes.outlines import Outline
 from .hand import need_hand
 from .mount import GRID, Mount, Surroundings, free_objects, on_supports
 from .robot import Robot

@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ...scenes.outlines import geom_points
 from ..kinematics import InverseKinematics
-from ..shapes import geom_points
 from .contract import GRIP, GRIPPER, PAD, SITE_GRIP, Array, Fault, Parts
 from .mount import Mount
 from .robot import Arm, GripTable

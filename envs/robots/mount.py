@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scenes import Scene, Surface
-from ..shapes import Outline
+from ...scenes.outlines import Outline
 from .robot import Arm, Posture, Robot, need_arm
 
 Array = NDArray[np.float64]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scenes import Scene
+from ...scenes.outlines import Outline, body_points
 from .. import rotations
 from ..kinematics import InverseKinematics
-from ..shapes import Outline, body_points
 from .mount import Mount, Surroundings
 from .robot import Arm, Robot, need_arm
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...scenes import Scene
+from ...scenes.outlines import Outline
 from .. import rotations
 from ..rewards import tolerance
 from ..robots import PREFIX
 from ..robots.hand_mount import BehindObjects
 from ..robots.mount import Mounting
-from ..shapes import Outline
 from ..simulator import Array, Sensors
 from ..world import World
 from .hand_task import HandTask

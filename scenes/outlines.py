@@ -1,4 +1,4 @@
-"""Outlines of bodies seen from above: what mounting, goals and jitter need to keep things apart."""
+"""Outlines of bodies seen from above: what relations, mounting, goals and jitter need to keep things apart."""
 
 from __future__ import annotations
 
