@@ -20,6 +20,7 @@ AFFORDANCES: dict[str, dict[str, tuple[str, ...]]] = {
     "open": {
         "storage": ("storage", "cabinet", "cupboard", "drawer_unit", "dresser", "chest"),
         "appliance": ("refrigerator", "oven", "microwave", "dishwasher", "washerdryer", "stove"),
+        "door": ("door",),
     },
     "press": {"button": ("button", "switch")},
     "sit": {"seat": ("chair", "stool", "bench", "sofa"), "bed": ("bed",)},
