@@ -43,6 +43,7 @@ class Bearing:
 
     Attributes:
         upper, lower: names. gap: smallest signed distance [m]. contacts: their number. middle (3,): their mean [m].
+        rise: largest vertical share of their normals, 1 for a level face.
     """
 
     upper: str
@@ -50,6 +51,7 @@ class Bearing:
     gap: float
     contacts: int
     middle: Array
+    rise: float
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,19 @@ class SceneGeometry:
         data.qpos[height] -= SINK
         mujoco.mj_kinematics(model, data)
         mujoco.mj_collision(model, data)
-        touches: dict[str, list[tuple[float, Array]]] = {}
+        touches: dict[str, list[tuple[float, Array, float]]] = {}
         contact = data.contact
         for geoms, frame, point, gap in zip(contact.geom, contact.frame, contact.pos, contact.dist, strict=True):
             lower, upper = (self.node(int(g)) for g in (geoms if frame[2] > 0 else geoms[::-1]))
             if upper == name and abs(frame[2]) >= BEARING:
-                touches.setdefault(lower, []).append((float(gap) + SINK, point.copy()))
+                touches.setdefault(lower, []).append((float(gap) + SINK, point.copy(), abs(float(frame[2]))))
         data.qpos[height] += SINK
         mujoco.mj_kinematics(model, data)
-        return [
-            Bearing(name, lower, min(gap for gap, _ in at), len(at), np.mean([point for _, point in at], axis=0))
-            for lower, at in sorted(touches.items())
-        ]
+        found = []
+        for lower, at in sorted(touches.items()):
+            gaps, points, rises = zip(*at, strict=True)
+            found.append(Bearing(name, lower, min(gaps), len(at), np.mean(points, axis=0), max(rises)))
+        return found
 
     def gap(self, first: str, second: str, reach: float) -> float | None:
         """Distance [m] between an object and an object or surface, negative inside; None beyond `reach`."""

@@ -19,6 +19,8 @@ from .graph import Aligned, Beside, Facing, Inside, On, SceneGraph, wrap
 
 Array = NDArray[np.float64]
 
+LEVEL = 0.9
+"""Vertical share of a contact normal from which a face is level."""
 BESIDE, NEIGHBOURS = 0.15, 2
 """Things on one support are beside one another up to this gap [m], each with so many of its nearest."""
 STRAIGHT = math.radians(5.0)
@@ -70,6 +72,8 @@ def _on(geometry: SceneGeometry) -> list[On]:
     relations = []
     for item in geometry.scene.objects:
         borne = [b for b in bearings if b.upper == item.name]
+        # What it merely leans on does not count where something level bears it.
+        borne = [b for b in borne if b.rise > LEVEL] or borne
         if borne:
             com = geometry.com(item.name)
             nearest = min(borne, key=lambda b: float(np.hypot(*(b.middle - com)[:2])))

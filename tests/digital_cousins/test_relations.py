@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from pocketworlds.digital_cousins.geometry import period
+from pocketworlds.digital_cousins.geometry import SceneGeometry, period
 from pocketworlds.digital_cousins.graph import SceneGraph, Tolerances
 from pocketworlds.digital_cousins.relations import scene_graph
 from pocketworlds.envs.builtin import builtin_names, builtin_scene
@@ -103,6 +103,31 @@ def test_a_board_over_two_blocks_stands_on_both_and_mainly_on_the_one_below_its_
     assert graph.supports("board") == ("right", "left")
     gone = scene_graph(on_table(blocks[0], moved(blocks[1], (0.4, 0, 0)), board))
     assert any("board no longer stands on right" in text for text in graph.broken(gone))
+
+
+def test_what_leans_on_a_neighbour_stands_on_the_table_and_a_ball_on_the_slope_that_bears_it() -> None:
+    lean, length, thick, high = math.radians(40), 0.2, 0.02, 0.1
+    plank = authored_object("plank", "board", [box(0.1, thick, length)], (0.1, thick, length), at=(0, 0))
+    middle = (length * math.cos(lean) + thick * math.sin(lean)) / 2
+    pose = Pose(position=(0, 0, TABLE_TOP + middle), quaternion=(math.cos(lean / 2), math.sin(lean / 2), 0, 0))
+    plank = plank.model_copy(update={"body": plank.body.model_copy(update={"pose": pose})})
+    # The plank leans towards -Y; a block's upper edge is where its lower face is at that height.
+    along = (high - middle + thick / 2 * math.sin(lean)) / math.cos(lean)
+    face = -thick / 2 * math.cos(lean) - along * math.sin(lean)
+    block = authored_object("block", "block", [box(0.1, 0.1, high)], (0.1, 0.1, high), at=(0, face - 0.05))
+    made = on_table(plank, block)
+    assert {b.lower for b in SceneGeometry(made).bearings() if b.upper == "plank"} == {"table", "block"}
+    assert scene_graph(made).supports("plank") == ("table",)
+    ball = thing_ball(0.1)
+    ring = authored_object("ring", "bowl", mug_shapes(0.09, 0.05), (0.09, 0.09, 0.05), at=(0, 0), mass=1.0)
+    graph = scene_graph(settle(on_table(ball, ring), seconds=0.5).scene)
+    assert graph.supports("ball") == ("ring",)
+
+
+def thing_ball(diameter: float) -> SceneObject:
+    """A ball over the middle of the table, above a ring of 5 cm."""
+    shape = box(diameter, diameter, diameter).model_copy(update={"shape": "sphere"})
+    return authored_object("ball", "ball", [shape], (diameter,) * 3, at=(0, 0), on="ring", top=TABLE_TOP + 0.028)
 
 
 def test_a_cube_in_a_tray_is_in_it_and_on_it_and_one_beside_it_is_not() -> None:
