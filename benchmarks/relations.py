@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def tally(folder: Path) -> Tally:
 
 
 def _compare_on(
-    total: Tally, truth: dict[str, Any], found: dict[str, str], kinds: dict[str, str], graph: SceneGraph
+    total: Tally, truth: dict[str, Any], found: dict[str, str], kinds: Mapping[str, str], graph: SceneGraph
 ) -> None:
     for name, rebuilt in found.items():
         below = truth[name]["stands_on"]
