@@ -146,11 +146,20 @@ def _on_shape(geom: CollisionGeom, folder: Path | None, name: str, count: int, r
 
 
 def _extremes(geom: CollisionGeom, folder: Path | None, name: str) -> Array:
-    """Points whose bounding box, in any of the frames they are turned into, holds the shape."""
+    """Points whose bounding box, in whichever frame they are seen, is (for round shapes: nearly) that of the shape."""
     if geom.shape == "mesh":
         return _placed(_hull(geom, folder, name)[0], geom.pose)
+    half = np.array(geom.size) / 2
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
-    return _placed(signs * np.array(geom.size) / 2, geom.pose)
+    if geom.shape == "box":
+        return _placed(signs * half, geom.pose)
+    if geom.shape == "cylinder":
+        angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        ring = np.stack([half[0] * np.cos(angles), half[0] * np.sin(angles), np.full(48, half[2])], axis=1)
+        return _placed(np.concatenate([ring, ring * [1, 1, -1]]), geom.pose)
+    straight = 0.0 if geom.shape == "sphere" else max(half[2] - half[0], 0.0)
+    ends = _placed(np.array([[0, 0, straight], [0, 0, -straight]]), geom.pose)
+    return np.concatenate([end + signs * half[0] for end in ends])
 
 
 def _hull(geom: CollisionGeom, folder: Path | None, name: str) -> tuple[Array, NDArray[np.int64]]:

@@ -31,6 +31,13 @@ def capsule(diameter: float, length: float) -> CollisionGeom:
     return CollisionGeom(shape="capsule", size=(diameter, diameter, length))
 
 
+def lying(shape: CollisionGeom) -> CollisionGeom:
+    """The shape turned by a quarter about X, and by an odd angle about its own axis."""
+    turn, odd = math.sqrt(0.5), 0.3
+    quaternion = (turn * math.cos(odd), turn * math.cos(odd), -turn * math.sin(odd), turn * math.sin(odd))
+    return shape.model_copy(update={"pose": Pose(quaternion=quaternion)})
+
+
 def mesh_object(folder: Path, *, texture: str | None = None) -> SceneObject:
     """A cube of 10 cm whose four upright sides and lids have texture u from 0 to 1 along X."""
     import trimesh
@@ -78,6 +85,9 @@ def test_d2_of_a_segment_is_the_known_density() -> None:
         (solid(cylinder(0.1, 0.2)), math.pi / 4),
         (solid(sphere(0.1)), math.pi / 6),
         (solid(capsule(0.1, 0.2)), (math.pi / 4 * 0.1 + math.pi / 6 * 0.1) / 0.2),
+        (solid(lying(cylinder(0.1, 0.2))), math.pi / 4),
+        (solid(lying(sphere(0.1))), math.pi / 6),
+        (solid(lying(capsule(0.1, 0.2))), (math.pi / 4 * 0.1 + math.pi / 6 * 0.1) / 0.2),
         (solid(*basin(0.2, 0.2, 0.04, wall=0.01)), 1 - 0.18 * 0.18 * 0.03 / (0.2 * 0.2 * 0.04)),
         (solid(box(0.1, 0.1, 0.1), box(0.1, 0.1, 0.1, at=(0.05, 0, 0))), 1.0),  # what overlaps counts once
     ],

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import mujoco
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pocketworlds.digital_cousins.geometry import SceneGeometry, period
 from pocketworlds.digital_cousins.graph import SceneGraph, Tolerances
 from pocketworlds.digital_cousins.relations import scene_graph
@@ -246,6 +249,35 @@ def test_a_turned_or_blocked_cupboard_is_noticed() -> None:
     box_ = authored_object("box", "box", [box(0.5, 0.3, 0.5)], (0.5, 0.3, 0.5), at=(0, -0.3), on="floor", top=0.0)
     blocked = scene_graph(with_wall(cupboard(DRAWER, at=(0, 0.24)), box_))
     assert "the front of cupboard is blocked" in " ".join(graph.broken(blocked))
+
+
+def carried(pose: Pose, by: tuple[float, float], yaw: float) -> Pose:
+    """A pose after the whole world was turned about the vertical through the origin, then shifted."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    x, y, z = pose.position
+    new = np.zeros(4)
+    mujoco.mju_mulQuat(new, np.array([math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]), np.array(pose.quaternion))
+    w, i, j, k = (float(v) for v in new)
+    return Pose(position=(c * x - s * y + by[0], s * x + c * y + by[1], z), quaternion=(w, i, j, k))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+@settings(max_examples=5, deadline=None)
+@given(yaw=st.floats(-math.pi, math.pi), x=st.floats(-3, 3), y=st.floats(-3, 3))
+def test_relations_do_not_depend_on_where_the_world_is(name: str, yaw: float, x: float, y: float) -> None:
+    built = builtin_scene(name)
+    surfaces = tuple(s.model_copy(update={"pose": carried(s.pose, (x, y), yaw)}) for s in built.surfaces)
+    objects = tuple(
+        item.model_copy(update={"body": item.body.model_copy(update={"pose": carried(item.body.pose, (x, y), yaw)})})
+        for item in built.objects
+    )
+    here = scene_graph(built)
+    there = scene_graph(built.model_copy(update={"surfaces": surfaces, "objects": objects}))
+    tight = Tolerances(gap=1e-3, turn=math.radians(1))
+    assert here.broken(there, tight, facing=False) == there.broken(here, tight, facing=False) == []
+    assert (there.order, pairs_on(there)) == (here.order, pairs_on(here))
+    for before, after in zip(here.facing, there.facing, strict=True):
+        assert math.cos(after.yaw - before.yaw - yaw) == pytest.approx(1)
 
 
 def test_missing_fallen_and_strayed_things_are_named() -> None:
