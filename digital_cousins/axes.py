@@ -187,7 +187,9 @@ assert list(VARY) == [name for name in CousinConfig.model_fields if name not in 
 def stand_in(item: SceneObject, candidate: Candidate) -> SceneObject:
     """A candidate in the place of an object: under its name, on its support, with its middle where that had it."""
     new = candidate.asset.named(item.name)
-    pose = item.body.pose.model_copy(update={"quaternion": _turned(item.body.pose.quaternion, candidate.quarter * math.pi / 2)})
+    pose = item.body.pose.model_copy(
+        update={"quaternion": _turned(item.body.pose.quaternion, candidate.quarter * math.pi / 2)}
+    )
     moved = new.model_copy(update={"body": new.body.model_copy(update={"pose": pose}), "support": item.support})
     return _standing(item, moved)
 
@@ -254,4 +256,3 @@ def _recoloured(material: Material, hue: float, lightness: float, texture: str |
 
 def _vector(draws: Draws, most: float) -> Vec3:
     return (draws.shift(most), draws.shift(most), draws.shift(most))
-

@@ -10,32 +10,16 @@ from ..scenes.physics import quiet, validate_physics
 from ..scenes.settle import settle
 from .axes import VARY
 from .config import CousinConfig
-from .draft import Draft, Factor, Family
+from .cousin import Cousin
+from .draft import Draft, Family
 from .draws import SPLITS, Draws, Split, axis_rng
 from .layout import PlacementError
 from .relations import scene_graph
-from .rig import Rig
 
 SETTLE_SECONDS, CHECK_SECONDS = 1.0, 2.0
 """A cousin comes to rest for so long, and is then watched for so long [s]."""
 MAX_OVERLAP, MAX_DRIFT = 0.0008, 0.0015
 """What overlaps or drifts by more [m] while it is watched is not valid: users are promised 1 mm and 2 mm."""
-
-
-@dataclass(frozen=True)
-class Cousin:
-    """A valid variant of a scene.
-
-    Attributes:
-        index: number of the candidate. split: what it is for. scene: at rest. rig: what varies around it.
-        factors: what was drawn, by `axis.name`.
-    """
-
-    index: int
-    split: Split
-    scene: Scene
-    rig: Rig
-    factors: dict[str, Factor]
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import SceneError
 from ..scenes import Scene
-from .candidate import Cousin
 from .config import CousinConfig
-from .draft import Factor
+from .cousin import MANIFEST, Cousin, Factor, is_cousin_set
 from .draws import SPLITS, Split
 from .rig import Rig
 
-MANIFEST = "cousins.json"
 SCHEMA_VERSION = 1
 Ints = NDArray[np.int64]
 
@@ -161,11 +159,6 @@ class CousinSet:
 
     def _of(self, split: str) -> list[Entry]:
         return [entry for entry in self.manifest.entries if entry.split == split]
-
-
-def is_cousin_set(path: str | Path) -> bool:
-    """Whether a folder is a set of cousins."""
-    return (Path(path) / MANIFEST).is_file()
 
 
 def load_cousins(folder: str | Path) -> CousinSet:

@@ -8,11 +8,10 @@ from typing import Any
 
 from ..scenes import Scene, SceneObject
 from ..scenes.scene import Lighting, Surface
+from .cousin import Factor
 from .graph import SceneGraph
 from .pools import Pool
 from .rig import Rig
-
-Factor = float | int | str
 
 
 @dataclass(frozen=True)

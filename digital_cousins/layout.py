@@ -38,7 +38,7 @@ class PlacementError(Exception):
 
 
 def vary_clutter(draft: Draft, draws: Draws, section: Any) -> None:
-    """Takes away up to `section.remove` things that nobody needs, and makes up to `section.add` ready to be put down."""
+    """Takes away up to `section.remove` things that nobody needs; makes up to `section.add` ready to be put down."""
     graph = draft.family.graph
     bearing = {r.support for r in graph.on} | {r.container for r in graph.inside}
     spare = [
@@ -129,7 +129,9 @@ class _Table:
             moved = motion.of(start)
             plate = self._twin[surface.name]
             corners = moved.center + _corners(moved)
-            others = [o for other, o in self._final.items() if draft.objects[other].mobility == "free" or o.high > plate.high]
+            others = [
+                o for other, o in self._final.items() if draft.objects[other].mobility == "free" or o.high > plate.high
+            ]
             if plate.inside(corners).min() > 0.01 and all(moved.gap(o) > _CLUTTER_GAP for o in others):
                 item = draft.objects[name]
                 pose = motion.pose(item.body.pose)
@@ -221,4 +223,3 @@ def _turn(angle: float) -> Array:
 def _yaw(surface: Surface) -> float:
     w, x, y, z = surface.pose.quaternion
     return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-

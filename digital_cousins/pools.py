@@ -91,7 +91,11 @@ def _pool(
     made: list[tuple[Asset, int, Descriptor]] = []
     suitable = [category for category in library.values() if category.mobility == item.mobility]
     samples = [(category, _sample(category, item.size, rng)) for category in suitable]
-    kinds = [category for category, each in samples if each is not None and admissible(target, _described(each, folder), level)]
+    kinds = [
+        category
+        for category, each in samples
+        if each is not None and admissible(target, _described(each, folder), level)
+    ]
     for number in range(TRIED if kinds else 0):
         asset = _sample(kinds[number % len(kinds)], item.size, rng)
         if asset is not None:

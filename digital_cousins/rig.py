@@ -42,3 +42,7 @@ class Rig(BaseModel):
     latency: Annotated[float, Field(ge=0, le=0.05)] = 0.0
     joint_noise: NotNegative = 0.0
     pose_noise: NotNegative = 0.0
+
+
+NO_DIFFERENCE = Rig()
+"""That of the twin."""

@@ -10,6 +10,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from ..digital_cousins.cousin import Cousin, is_cousin_set
+from ..digital_cousins.rig import NO_DIFFERENCE, Rig
 from ..errors import TaskError
 from ..scenes import Scene, load_scene
 from .builtin import builtin_names, builtin_scene
@@ -20,6 +22,7 @@ from .tasks import TASKS, task_type
 from .warp_rendering import check_installed
 
 BACKENDS = ("physics",)
+SPLITS = ("train", "validation", "test", "all")
 REWARD_MODES = ("dense", "sparse")
 RENDER_MODES = ("human", "rgb_array")
 OBSERVATIONS = ("state", "rgb", "depth", "segmentation")
@@ -30,7 +33,8 @@ _SMALLEST_IMAGE, _LARGEST_IMAGE = 8, 2048
 class Keywords(TypedDict, total=False):
     """Keywords of `PocketWorlds/Scan-v0`; see `Config` for their meaning."""
 
-    scene: str | Path | Scene | Sequence[str | Path | Scene]
+    scene: str | Path | Scene | Cousin | Sequence[str | Path | Scene | Cousin]
+    split: str
     task: str
     object: str | int | None
     robot: str | Path
@@ -55,8 +59,10 @@ class Config:
     """Checked keywords.
 
     Attributes:
-        scene: a `Scene`, a scene folder, or the name of a built-in scene; or a list of them: every episode then takes
-            place in one of these, drawn by its seed and index.
+        scene: a `Scene`, a scene folder, the name of a built-in scene, or a set of cousins (docs/cousins.md); or a list
+            of them: every episode then takes place in one of these, drawn by its seed and index.
+        rigs: of each scene, how its camera and its robot differ; not a keyword.
+        split: of sets of cousins, "train", "validation", "test" or "all".
         task: its name, such as "lift" or "push". object: its target, a name or an index among the free
             objects; None draws one each episode.
         robot: "panda", "hand", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). Tasks named "hand_..."
@@ -79,6 +85,8 @@ class Config:
     """
 
     scene: tuple[Scene, ...]
+    rigs: tuple[Rig, ...]
+    split: str = "train"
     task: str = "lift"
     object: str | int | None = None
     robot: str | Path = "panda"
@@ -111,14 +119,17 @@ def parse(keywords: Mapping[str, Any]) -> Config:
         SceneError: the scene folder cannot be read.
         MissingDependencyError: what the renderer needs is not installed.
     """
-    known = [f.name for f in fields(Config)]
+    known = [f.name for f in fields(Config) if f.name != "rigs"]
     for name in keywords:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise TaskError(f"{name!r} is not a keyword of this environment{hint}; it takes {known}")
     given = dict(keywords)
-    given["scene"] = resolve_scenes(given.get("scene", "tabletop"))
+    split = given.get("split", Config.split)
+    _choice("split", split, SPLITS)
+    found = resolve_scenes(given.get("scene", "tabletop"), split)
+    given["scene"], given["rigs"] = tuple(scene for scene, _ in found), tuple(rig for _, rig in found)
     for name in ("image_size", "render_size"):
         if name in given:
             given[name] = _size(name, given[name])
@@ -149,26 +160,36 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     return config
 
 
-def resolve_scenes(scenes: Any) -> tuple[Scene, ...]:
-    """The scenes meant by one, or by a list of them."""
+def resolve_scenes(scenes: Any, split: str = "train") -> tuple[tuple[Scene, Rig], ...]:
+    """The scenes meant by one, or by a list of them, and their rigs."""
     if not isinstance(scenes, (list, tuple)):
-        return (resolve_scene(scenes),)
+        return resolve_scene(scenes, split)
     if not scenes:
         raise TaskError("scene is an empty list; give at least one scene")
-    return tuple(resolve_scene(scene) for scene in scenes)
+    return tuple(found for scene in scenes for found in resolve_scene(scene, split))
 
 
-def resolve_scene(scene: Any) -> Scene:
-    """The `Scene` meant by a `Scene`, a folder or a built-in name."""
+def resolve_scene(scene: Any, split: str = "train") -> tuple[tuple[Scene, Rig], ...]:
+    """The scenes meant by a `Scene`, a folder, a built-in name or a set of cousins, and their rigs."""
     if isinstance(scene, Scene):
-        return scene
+        return ((scene, NO_DIFFERENCE),)
+    if isinstance(scene, Cousin):
+        return ((scene.scene, scene.rig),)
     if isinstance(scene, (str, Path)) and str(scene):
         if str(scene) in builtin_names() and not Path(scene).is_dir():
-            return builtin_scene(str(scene))
+            return ((builtin_scene(str(scene)), NO_DIFFERENCE),)
+        if is_cousin_set(scene):
+            from ..digital_cousins.cousin_set import load_cousins  # reads tables with a library that takes its time
+
+            cousins = load_cousins(scene)
+            chosen = cousins.indices(None if split == "all" else split)  # type: ignore[arg-type]
+            return tuple((cousin.scene, cousin.rig) for cousin in (cousins.load(int(k)) for k in chosen))
         if isinstance(scene, Path) or Path(scene).exists() or "/" in scene:
-            return load_scene(scene)
-        return builtin_scene(scene)
-    raise TaskError(f"scene must be a Scene, a scene folder or a built-in name {builtin_names()}, got {scene!r}")
+            return ((load_scene(scene), NO_DIFFERENCE),)
+        return ((builtin_scene(scene), NO_DIFFERENCE),)
+    raise TaskError(
+        f"scene must be a Scene, a scene folder, a set of cousins or a built-in name {builtin_names()}, got {scene!r}"
+    )
 
 
 def parse_observations(mode: Any) -> tuple[str, ...]:

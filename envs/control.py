@@ -221,11 +221,14 @@ class EndEffectorDeltaPosition(EndEffectorDelta):
 
 
 def _servos(world: World) -> tuple[Array, Array]:
-    """Of each of the robot's joints, its servo's lag (J,) [s] at constant speed, and its stiffness (J,) [N m / rad]."""
-    model, servos = world.model, world.joint_ctrl
-    stiffness = model.actuator_gainprm[servos, 0]
-    damping = model.dof_damping[world.joint_dof] - model.actuator_biasprm[servos, 2]
-    return damping / stiffness, stiffness.copy()
+    """Of each of the robot's joints, its servo's lag (J,) [s] at constant speed, and its stiffness (J,) [N m / rad].
+
+    As the data sheet says: that a cousin's arm has other gains, nobody tells the controller.
+    """
+    model, servos, rig = world.model, world.joint_ctrl, world.rig
+    stiffness = model.actuator_gainprm[servos, 0] / rig.stiffness
+    damping = model.dof_damping[world.joint_dof] - model.actuator_biasprm[servos, 2] / rig.damping
+    return damping / stiffness, stiffness
 
 
 def _shrink(vector: Array, longest: float) -> Array:

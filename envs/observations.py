@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import Config
-from .simulator import Ids, Simulator
+from .simulator import Ids, Sensors, Simulator
 from .tasks import Task
 
 Observation = NDArray[Any] | dict[str, NDArray[Any]]
@@ -24,8 +24,9 @@ class Observer:
         space: of one world; a Box for one kind, a Dict of them for several.
     """
 
-    def __init__(self, config: Config, task: Task, simulator: Simulator) -> None:
-        """Reads off the space; draws nothing yet."""
+    def __init__(self, config: Config, task: Task, simulator: Simulator, measured: Callable[[], Sensors]) -> None:
+        """Reads off the space; draws nothing yet. `measured` gives the sensors as the robot measures them."""
+        self._measured = measured
         self._task, self._simulator = task, simulator
         self._camera, (self._width, self._height) = config.camera, config.image_size
         self._kinds = config.observations
@@ -46,7 +47,7 @@ class Observer:
         """Fresh arrays of worlds `ids` (m,), each (m, ...)."""
         found: dict[str, NDArray[Any]] = {}
         if "state" in self._kinds:
-            parts = list(self._task.observe(self._simulator.sensors()).values())
+            parts = list(self._task.observe(self._measured()).values())
             found["state"] = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
             if len(ids) < len(found["state"]):
                 found["state"] = found["state"][ids]

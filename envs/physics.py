@@ -27,10 +27,10 @@ SUBSTEPS = 25
 RAMP = 5
 """The servo targets move to their new place in so many equal steps within a control period, instead of jumping."""
 
-# The share of the way that servo targets have gone at each substep of all but the first and last of these steps. Then
-# objects may fall asleep: not at the ends of a control period, see `envs.resting`. And as nothing changes from its last
-# step to the next one's first, MuJoCo goes on from what it computed for the sensors.
-_MIDDLE = np.repeat(np.arange(2, RAMP), SUBSTEPS // RAMP) / RAMP
+# Objects may fall asleep during all but the first and last of these steps: not at the ends of a control period, see
+# `envs.resting`. And as nothing changes from its last step to the next one's first, MuJoCo goes on from what it
+# computed for the sensors.
+_SHARES = np.arange(1, RAMP + 1) / RAMP
 
 _BAD = [
     int(w)
@@ -78,6 +78,9 @@ class PhysicsSimulator:
             np.stack([getattr(each, name) for each in worlds]) for name in ("part_qpos", "part_dof", "handle_sites")
         )
         self._columns = np.r_[world.joint_ctrl, world.other_ctrl]
+        # Where servo targets were told to be at the ends of the last two control periods, for those that act late.
+        self._latency = np.array([each.rig.latency for each in worlds]) / self.control_period
+        self._told = {name: np.zeros((num_envs, world.model.nu)) for name in ("before", "last")}
         self._before = np.empty_like(self.batch.state)
         self.segmentation_names = segmentation_names(worlds)
         self._renderer_name = renderer
@@ -113,6 +116,8 @@ class PhysicsSimulator:
         self._qpos[ids] = qpos
         self._ctrl[rows, world.joint_ctrl] = episodes.joint_pos
         self._ctrl[rows, world.other_ctrl] = world.other_start
+        for told in self._told.values():
+            told[ids] = self._ctrl[ids]
         self.batch.forward(ids, stage=_ACC)
         self._read(ids)
         self._controller.reset(ids, self._sensors)
@@ -125,18 +130,16 @@ class PhysicsSimulator:
         np.copyto(self._before, batch.state)
         warned = batch.warning[:, _BAD, 1].copy()
         failed = np.zeros(self.num_envs, dtype=np.bool_)
-        start = self._ctrl[rows].copy()
-        change = np.zeros_like(start)
-        change[:, self._columns] = goal - start[:, self._columns]
+        path = self._path(rows, goal)
         # Three calls and not one a piece: each costs as much as a substep.
-        middle = start[:, None] + change[:, None] * _MIDDLE[:, None]
+        middle = np.repeat(path[:, 1:-1], SUBSTEPS // RAMP, axis=1)
         for part in range(3):
             self._rest.allow(part == 1)
             try:
                 if part == 1:
-                    batch.rollout(len(_MIDDLE), middle, record=(), ids=ids)
+                    batch.rollout(middle.shape[1], middle, record=(), ids=ids)
                 else:
-                    self._ctrl[rows] = start + change * ((RAMP if part else 1) / RAMP)
+                    self._ctrl[rows] = path[:, -1 if part else 0]
                     batch.step(ids, nstep=SUBSTEPS // RAMP, stage=_VEL if part else 0)
             except SimulationError as error:
                 failed[error.ids] = True
@@ -150,6 +153,22 @@ class PhysicsSimulator:
         self._read(rows)
         return failed
 
+    def _path(self, rows: Ids, goal: Array) -> Array:
+        """Servo targets (m, RAMP, nu) of worlds `rows` in the control period to come, which ends at `goal`."""
+        start = self._told["last"][rows]
+        change = np.zeros_like(start)
+        change[:, self._columns] = goal - start[:, self._columns]
+        late = self._latency[self._member[rows]]
+        path = start[:, None] + change[:, None] * _SHARES[:, None]
+        if late.any():
+            # So long, what is done is the rest of what was told before.
+            share = (_SHARES - late[:, None])[:, :, None]
+            earlier = start - self._told["before"][rows]
+            path = start[:, None] + np.where(share < 0, earlier[:, None], change[:, None]) * share
+        self._told["before"][rows] = start
+        self._told["last"][rows] = start + change
+        return path
+
     def sensors(self) -> Sensors:
         """See `Simulator`."""
         return self._sensors
@@ -160,7 +179,7 @@ class PhysicsSimulator:
         return SimulatorState(
             member=self._member[rows].copy(),
             physics=self._rest.save(rows),
-            controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
+            controller={name: values[rows].copy() for name, values in self._control_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
 
@@ -169,10 +188,13 @@ class PhysicsSimulator:
         rows = self._all if ids is None else ids
         self._assign(rows, state.member)
         self._rest.restore(rows, state.physics)
-        for name, values in self._controller.get_state().items():
+        for name, values in self._control_state().items():
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
+
+    def _control_state(self) -> dict[str, Array]:
+        return {**self._controller.get_state(), **{f"told_{name}": told for name, told in self._told.items()}}
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from .config import Config, Keywords, parse
 from .episodes import EpisodeSampler
+from .measuring import Measuring, episode_keys
 from .observations import Observation, Observer, copy_rows, put_rows
 from .physics import PhysicsSimulator
 from .robots import get_robot
@@ -98,7 +99,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.render_mode = self.config.render_mode
         mountings = [task_type(self.config.task).mounting(scene) for scene in self.config.scene]
         self.worlds: tuple[World, ...] = build_worlds(
-            self.config.scene, get_robot(self.config.robot), mountings=mountings
+            self.config.scene, get_robot(self.config.robot), mountings=mountings, rigs=self.config.rigs
         )
         for world in self.worlds:
             world.camera(self.config.camera)
@@ -125,7 +126,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._all = np.arange(self.num_envs)
         self.single_action_space = gym.spaces.Box(-1, 1, (self.simulator.action_size,), np.float32)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._observer = Observer(self.config, self.task, self.simulator)
+        self._measuring = Measuring(self.worlds, self.num_envs)
+        self._keys = np.zeros(self.num_envs, dtype=np.uint64)
+        self._observer = Observer(self.config, self.task, self.simulator, self._measured)
         self.single_observation_space = self._observer.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
@@ -296,11 +299,13 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             raise TaskError(f"the state has {len(state.episodes)} worlds, this environment {self.num_envs}")
         self._schedule.scenes[:] = state.simulator.member
         self.task.assign(self._all, state.simulator.member)
+        self._measuring.assign(self._all, state.simulator.member)
         self.simulator.set_state(state.simulator)
         for name, values in self.task.get_state().items():
             values[:] = state.task[name]
         self._schedule.seeds[:] = state.seeds
         self._schedule.episodes[:], self._elapsed[:] = state.episodes, state.elapsed
+        self._keys[:] = episode_keys(state.seeds, state.episodes)
         self._done = state.done.copy()
         self._instruct(self._all)
 
@@ -311,11 +316,16 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         episodes, draws = self._schedule.begin(ids, scenes)
         if len(self.worlds) > 1:
             self.task.assign(ids, episodes.member)
+            self._measuring.assign(ids, episodes.member)
+        self._keys[ids] = episode_keys([self._schedule.seeds[j] for j in ids], self._schedule.episodes[ids])
         self.simulator.reset(ids, episodes)
         self.task.begin(ids, draws, self.simulator.sensors())
         self._elapsed[ids] = 0
         self._done[ids] = False
         self._instruct(ids)
+
+    def _measured(self) -> Sensors:
+        return self._measuring.measured(self.simulator.sensors(), self._keys, self._elapsed)
 
     def _instruct(self, ids: Ids) -> None:
         self._instructions = self._instructions.copy()  # those handed out before stay as they were

@@ -10,11 +10,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from ..digital_cousins.rig import NO_DIFFERENCE, Rig
 from ..errors import TaskError
 from ..scenes import Scene
 from ..scenes.mjcf import build_spec
 from ..scenes.outlines import Outline, body_points, outline
 from .alignment import FILLER, align, align_trees, hide_fillers, with_fillers
+from .rigging import move_camera, moved_mounts, tune_servos
 from .robots import PREFIX, Arm, Hand, Robot, need_arm, need_hand
 from .robots.mount import BesideSupport, Mount, Mounting, Surroundings, free_objects, yaw_quaternion
 from .viewpoint import FOVY, aim_camera
@@ -56,7 +58,7 @@ class World:
     """A compiled scene with its robot.
 
     Attributes:
-        scene, robot, mount: what it is made of.
+        scene, robot, mount: what it is made of. rig: how it differs from the twin's, see `rigging`.
         model: the compiled model. base_pos (3,), base_mat (3, 3): pose of the robot's base.
         objects: names of the free objects, in the scene's order; every array over objects has this order.
         joint_qpos, joint_dof, joint_ctrl (J,): addresses in qpos, qvel and ctrl of the joints that actions move one by
@@ -96,6 +98,7 @@ class World:
     outlines: dict[str, Outline]
     surfaces: dict[str, Outline]
     home_qpos: Array
+    rig: Rig = NO_DIFFERENCE
 
     @property
     def arm(self) -> Arm:
@@ -161,11 +164,14 @@ def build_world(scene: Scene, robot: Robot, *, mounting: Mounting | None = None)
     return build_worlds([scene], robot, mountings=[mounting or BesideSupport()])[0]
 
 
-def build_worlds(scenes: Sequence[Scene], robot: Robot, *, mountings: Sequence[Mounting]) -> tuple[World, ...]:
+def build_worlds(
+    scenes: Sequence[Scene], robot: Robot, *, mountings: Sequence[Mounting], rigs: Sequence[Rig] | None = None
+) -> tuple[World, ...]:
     """The same for several scenes, with models of one layout, so that one batch can step them; see `alignment`.
 
     Args:
-        scenes, robot: what to put together. mountings: for each scene how to find a place for the robot.
+        scenes, robot: what to put together. mountings: for each scene how to find a place for the robot. rigs: for each
+            scene how its camera and robot differ; None: they do not.
 
     Raises:
         TaskError: as `build_world`, or the scenes cannot be brought to one layout.
@@ -186,7 +192,10 @@ def build_worlds(scenes: Sequence[Scene], robot: Robot, *, mountings: Sequence[M
         frame.attach_body(robot.build().body(robot.root), PREFIX, "")
     if several:
         align_trees(specs, [scene.name for scene in scenes])
-    worlds = [_world(*each, robot) for each in zip(scenes, specs, mountings, strict=True)]
+    worlds = [
+        _world(*each, robot)
+        for each in zip(scenes, specs, mountings, rigs or [NO_DIFFERENCE] * len(scenes), strict=True)
+    ]
     places = max(len(world.part_qpos) for world in worlds)
     return tuple(_with_places(world, places) for world in worlds)
 
@@ -217,7 +226,7 @@ def _automatic(scene: Scene) -> bool:
     return all(camera.name != SCENE_CAMERA for camera in scene.cameras)
 
 
-def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, robot: Robot) -> World:
+def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, rig: Rig, robot: Robot) -> World:
     """Compiles, and puts the robot where it has work."""
     model = spec.compile()
     data = mujoco.MjData(model)
@@ -225,13 +234,18 @@ def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, robot: Robot) 
     outlines = {item.name: outline(body_points(model, data, model.body(item.name).id)) for item in scene.objects}
     surfaces = {s.name: _surface_outline(model, data, s.name) for s in scene.surfaces if s.collides}
     around = Surroundings(scene, model, data, outlines, surfaces)
-    mounts = mounting.mounts(around, robot)
+    mounts = moved_mounts(mounting.mounts(around, robot), rig)
     seen = [mounting.seen(around, mount) for mount in mounts]
     mount = _place(model, data, scene, robot, mounts, mounting.work(scene))
     _shape_stand(model, model.geom(_STAND).id, mount)
     if _automatic(scene):
         aim_camera(model, SCENE_CAMERA, mount, seen[mounts.index(mount)])
-    return _index(scene, robot, mount, model, free_objects(scene), outlines, surfaces)
+    world = _index(scene, robot, mount, model, free_objects(scene), outlines, surfaces)
+    if rig == NO_DIFFERENCE:
+        return world
+    move_camera(model, SCENE_CAMERA, rig)
+    tune_servos(model, world.joint_ctrl, rig)
+    return replace(world, rig=rig)
 
 
 def _place(
