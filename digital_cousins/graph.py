@@ -11,7 +11,8 @@ within `Tolerances`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from ..scenes.outlines import Outline
 
@@ -130,6 +131,18 @@ class SceneGraph:
         """Angle [rad] between the longer sides of two nodes, modulo their symmetry; None if one of them is round."""
         modulus = min(self.periods[name], self.periods[other])
         return wrap(self.outlines[name].yaw - self.outlines[other].yaw, modulus) if modulus else None
+
+    def without(self, names: Collection[str]) -> SceneGraph:
+        """The graph without some objects and all their relations."""
+        return replace(
+            self,
+            order=tuple(name for name in self.order if name not in names),
+            on=tuple(r for r in self.on if not {r.name, r.support} & set(names)),
+            inside=tuple(r for r in self.inside if not {r.name, r.container} & set(names)),
+            beside=tuple(r for r in self.beside if not {r.first, r.second} & set(names)),
+            aligned=tuple(r for r in self.aligned if not {r.name, r.other} & set(names)),
+            facing=tuple(r for r in self.facing if r.name not in names),
+        )
 
     def broken(
         self, other: SceneGraph, tolerances: Tolerances | None = None, *, soft: bool = True, facing: bool = True

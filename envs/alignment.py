@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import TaskError
 from ..scenes import Scene
+from ..scenes.primitives import exact
 from ..scenes.scene import Body, CollisionGeom, Inertial, Pose, SceneObject
-from .builtin.authoring import exact
 
 FILLER = "filler__"
 """Begins the names of fillers."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..scenes import Scene, SceneObject, Surface
+from ..scenes.primitives import box, cylinder, mug_shapes
 from ..scenes.scene import CollisionGeom
-from .builtin.authoring import TABLE_TOP, authored_object, box, cylinder, mug_shapes, table_surfaces
+from .builtin.authoring import TABLE_TOP, authored_object, table_surfaces
 
 Shape = tuple[list[CollisionGeom], tuple[float, float, float]]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PILImage
 
+from ..scenes.obj import obj_text
 from ..scenes.scene import (
     Body,
     Camera,
@@ -100,13 +101,14 @@ def _object(name: str, item: Rebuilt, support: str, folder: Path) -> SceneObject
     shapes = tuple(_collision(name, index, shape, folder) for index, shape in enumerate(item.collision))
     if item.textured is not None:
         mesh, texture = f"meshes/{name}.obj", f"textures/{name}.png"
-        write_obj(folder / mesh, item.mesh, item.textured.uv)
+        text = obj_text(item.mesh.vertices, item.mesh.faces, item.textured.uv)
         PILImage.fromarray(item.textured.image).save(folder / texture)
         visual = Visual(mesh=mesh, material=Material(rgba=(1, 1, 1, 1), texture=texture))
     else:
         mesh = f"meshes/{name}.obj"
-        write_obj(folder / mesh, item.mesh, None)
+        text = obj_text(item.mesh.vertices, item.mesh.faces)
         visual = Visual(mesh=mesh)
+    (folder / mesh).write_text(text, encoding="utf-8")
     size = _vector(item.mesh.size)
     free = max(size) < MAX_FREE_SIZE
     notes = item.notes
@@ -145,22 +147,6 @@ def _collision(name: str, index: int, shape: CollisionShape, folder: Path) -> Co
     lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in shape.faces]
     (folder / path).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return CollisionGeom(shape="mesh", size=size, mesh=path)
-
-
-def write_obj(path: Path, mesh: ObjectMesh, uv: Float | None) -> None:
-    """Writes a mesh as OBJ, with texture coordinates [F, 3, 2] if given."""
-    lines = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.vertices]
-    if uv is None:
-        lines += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces]
-    else:
-        unique, index = np.unique(uv.reshape(-1, 2).round(6), axis=0, return_inverse=True)
-        lines += [f"vt {u:.6f} {v:.6f}" for u, v in unique]
-        corners = index.reshape(-1, 3)
-        lines += [
-            " ".join(["f", *(f"{vertex + 1}/{corner + 1}" for vertex, corner in zip(face, coords, strict=True))])
-            for face, coords in zip(mesh.faces, corners, strict=True)
-        ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 # --------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..scenes.mass import homogeneous
 from ..scenes.scene import Estimate, Inertial
 from .completion import Solid
 from .meshing import ObjectMesh
@@ -123,21 +124,7 @@ def physical_properties(category: str, mesh: ObjectMesh) -> tuple[Inertial, Esti
         source = f"{kind.density:.0f} kg/m^3 x {material * 1e6:.0f} cm^3 of wall ({kind.source})"
     mass = float(np.clip(mass, MIN_MASS, MAX_MASS))
     estimate = Estimate(value=mass, low=mass / kind.spread, high=mass * kind.spread, source=source)
-    solid.density = mass / volume
-    inertia = _repaired(np.asarray(solid.moment_inertia), mass)
-    com = tuple(float(v) for v in solid.center_mass)
-    inertial = Inertial(
-        mass=estimate,
-        com=(com[0], com[1], com[2]),
-        inertia=(
-            float(inertia[0, 0]),
-            float(inertia[1, 1]),
-            float(inertia[2, 2]),
-            float(inertia[0, 1]),
-            float(inertia[0, 2]),
-            float(inertia[1, 2]),
-        ),
-    )
+    inertial = homogeneous(solid, estimate)
     friction = Estimate(
         value=kind.friction,
         low=kind.friction_range[0],
@@ -145,12 +132,3 @@ def physical_properties(category: str, mesh: ObjectMesh) -> tuple[Inertial, Esti
         source=f"typical for a {category} (SceneSmith material table, dry contact)",
     )
     return inertial, friction
-
-
-def _repaired(inertia: np.ndarray, mass: float) -> np.ndarray:
-    """Nearest inertia MuJoCo accepts: eigenvalues positive and within the triangle inequality."""
-    values, vectors = np.linalg.eigh((inertia + inertia.T) / 2)
-    values = np.maximum(values, mass * 1e-6)
-    # eigh sorts them: only the largest can exceed the sum of the others.
-    values[2] = min(values[2], values[1] + 0.999 * values[0])
-    return np.asarray(vectors @ np.diag(values) @ vectors.T)

@@ -26,9 +26,10 @@ def cache_root() -> Path:
 
 
 def _code_version() -> str:
-    """A digest of this room's source: results of other code are not reused."""
+    """A digest of the source of this room and of `scenes`: results of other code are not reused."""
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for source in (*sorted(here.glob("*.py")), *sorted((here.parent / "scenes").glob("*.py"))):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

@@ -53,8 +53,8 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
     spec.option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     spec.visual.global_.offwidth = 1280
     spec.visual.global_.offheight = 960
-    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
-    spec.visual.headlight.diffuse = [0.45, 0.45, 0.45]
+    spec.visual.headlight.ambient = scene.lighting.ambient
+    spec.visual.headlight.diffuse = scene.lighting.camera
     spec.visual.headlight.specular = [0.05, 0.05, 0.05]
     if scene.folder is not None:
         spec.modelfiledir = str(Path(scene.folder).resolve())
@@ -70,9 +70,9 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
     spec.worldbody.add_light(
         name="light",
         pos=[0, 0, 3],
-        dir=[0.2, 0.1, -1],
+        dir=scene.lighting.direction,
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        diffuse=[0.4, 0.4, 0.4],
+        diffuse=scene.lighting.far,
         castshadow=False,
     )
     for surface in scene.surfaces:
@@ -220,7 +220,7 @@ def _fill_body(spec: mujoco.MjSpec, body: mujoco.MjsBody, name: str, content: Bo
     body.ipos = inertial.com
     body.fullinertia = inertial.inertia
     hidden = content.visual.mesh is not None
-    appearance = _appearance(spec, name, content.visual.material)
+    appearance = _appearance(spec, name, content.visual.material, cube=not hidden)
     for index, geom in enumerate(content.collision):
         _add_collision(
             spec,
@@ -233,7 +233,12 @@ def _fill_body(spec: mujoco.MjSpec, body: mujoco.MjsBody, name: str, content: Bo
         )
     if hidden:
         mesh = f"{name}_visual"
-        spec.add_mesh(name=mesh, file=content.visual.mesh, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+        spec.add_mesh(
+            name=mesh,
+            file=content.visual.mesh,
+            scale=content.visual.scale,
+            inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
+        )
         body.add_geom(
             name=mesh,
             type=mujoco.mjtGeom.mjGEOM_MESH,
@@ -258,7 +263,7 @@ def _add_collision(
     shape: dict[str, object]
     x, y, z = geom.size
     if geom.shape == "mesh":
-        spec.add_mesh(name=name, file=geom.mesh, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+        spec.add_mesh(name=name, file=geom.mesh, scale=geom.scale, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
         shape = {"type": mujoco.mjtGeom.mjGEOM_MESH, "meshname": name}
     elif geom.shape == "box":
         shape = {"type": mujoco.mjtGeom.mjGEOM_BOX, "size": [x / 2, y / 2, z / 2]}
@@ -285,10 +290,12 @@ def _friction(sliding: float) -> list[float]:
     return [sliding, *SLIDING_TORSION_ROLLING[1:]]
 
 
-def _appearance(spec: mujoco.MjSpec, name: str, material: Material) -> dict[str, object]:
+def _appearance(spec: mujoco.MjSpec, name: str, material: Material, *, cube: bool = False) -> dict[str, object]:
+    """Keywords of a geom; `cube`: each side of it shows the texture whole."""
     if material.texture is None:
         return {"rgba": material.rgba}
-    spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, file=material.texture)
+    kind = mujoco.mjtTexture.mjTEXTURE_CUBE if cube else mujoco.mjtTexture.mjTEXTURE_2D
+    spec.add_texture(name=name, type=kind, file=material.texture)
     textures = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
     textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
     spec.add_material(name=name, textures=textures, rgba=material.rgba, specular=0.1, shininess=0.1)

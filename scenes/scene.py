@@ -69,7 +69,10 @@ class Estimate(_Model):
 
 
 class Material(_Model):
-    """Appearance: a base colour, multiplied by a texture where there is one."""
+    """Appearance: a base colour, multiplied by a texture where there is one.
+
+    A drawn mesh wears its texture by its own coordinates, a surface on its top; each side of a plain shape shows it.
+    """
 
     rgba: Rgba = (0.7, 0.7, 0.7, 1.0)
     texture: RelativePath | None = None
@@ -80,13 +83,15 @@ class CollisionGeom(_Model):
 
     `size` holds full extents: box (x, y, z), cylinder and capsule (diameter, diameter, full length), sphere (diameter,
     three times).
-    For `shape="mesh"` the mesh file is convex, in the body's frame, and `size` is its bounding box.
+    For `shape="mesh"` the mesh file is convex, in the body's frame, and `size` is its bounding box. `scale` stretches
+    the file's vertices along its axes, before `pose`: many objects may share one file.
     """
 
     shape: Literal["box", "cylinder", "capsule", "sphere", "mesh"]
     size: Size3
     pose: Pose = Pose()
     mesh: RelativePath | None = None
+    scale: Size3 = (1.0, 1.0, 1.0)
 
     @model_validator(mode="after")
     def _mesh_matches_shape(self) -> CollisionGeom:
@@ -96,10 +101,11 @@ class CollisionGeom(_Model):
 
 
 class Visual(_Model):
-    """What is drawn: an OBJ mesh in the body's frame, or (mesh None) the collision shapes themselves."""
+    """What is drawn: an OBJ mesh in the body's frame, stretched by `scale`, or (mesh None) the collision shapes."""
 
     mesh: RelativePath | None = None
     material: Material = Material()
+    scale: Size3 = (1.0, 1.0, 1.0)
 
 
 class Joint(_Model):
@@ -262,6 +268,31 @@ class Camera(_Model):
     height: int = Field(default=480, gt=0, le=8192)
 
 
+Colour = tuple[
+    Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
+]
+
+
+class Lighting(_Model):
+    """One light far away, one at the camera, and light from everywhere; colours (red, green, blue) in [0, 1].
+
+    Attributes:
+        direction: the way the far light shines; need not have length 1.
+        far, camera, ambient: colours of the three.
+    """
+
+    direction: Vec3 = (0.2, 0.1, -1.0)
+    far: Colour = (0.4, 0.4, 0.4)
+    camera: Colour = (0.45, 0.45, 0.45)
+    ambient: Colour = (0.35, 0.35, 0.35)
+
+    @model_validator(mode="after")
+    def _valid(self) -> Lighting:
+        if math.hypot(*self.direction) < 1e-6:
+            raise ValueError("light direction must not be zero")
+        return self
+
+
 class Scene(_Model):
     """Objects, structure and cameras: everything needed to compile a MuJoCo model. See the module docstring.
 
@@ -276,6 +307,7 @@ class Scene(_Model):
     surfaces: tuple[Surface, ...]
     objects: tuple[SceneObject, ...] = ()
     cameras: tuple[Camera, ...] = ()
+    lighting: Lighting = Lighting()
     settled: bool = False
     source: dict[str, Any] = Field(default_factory=dict)
     _folder: Path | None = PrivateAttr(default=None)

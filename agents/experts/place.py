@@ -14,6 +14,7 @@ from ...errors import TaskError
 from .expert import ArmExpert, Array
 
 _CLEAR = 0.03  # height [m] of what is carried above everything in reach
+_STRAIGHT = 0.002  # it comes straight down: no farther [m] to the side
 _AWAY = 0.08  # how far [m] the hand draws back upwards
 
 
@@ -63,6 +64,9 @@ class PlaceExpert(ArmExpert):
         self._frame[across | lower] = easy[across | lower]
         goal[across] = np.concatenate([put[:, :2], travel[:, None]], axis=1)[across]
         goal[lower] = put[lower]
+        # What is caught on a rim slides off it only where it is not pressed down.
+        beside = lower & (rotations.flat_norm(put - grip) > _STRAIGHT)
+        goal[beside, 2] = np.maximum(put, grip)[beside, 2]
         goal[opening] = grip[opening]
         self._held[opening] = grip[opening]
         goal[back | rest, 2] += _AWAY

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ...scenes import SceneObject, Surface
-from ...scenes.scene import Body, CollisionGeom, Estimate, Inertial, Material, Pose, Visual
+from ...scenes.primitives import exact
+from ...scenes.scene import Body, CollisionGeom, Inertial, Material, Pose, Visual
 
 TABLE_TOP = 0.72
 _DENSITY = 350.0  # of a filled household object [kg/m^3]: between an empty box and a full can
@@ -52,30 +53,6 @@ def authored_object(
     )
 
 
-def box(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0, 0, 0), yaw: float = 0.0) -> CollisionGeom:
-    """A box of full extents [m], turned by `yaw` about Z."""
-    quaternion = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-    return CollisionGeom(shape="box", size=(x, y, z), pose=Pose(position=at, quaternion=quaternion))
-
-
-def cylinder(diameter: float, length: float, *, at: tuple[float, float, float] = (0, 0, 0)) -> CollisionGeom:
-    """An upright cylinder [m]."""
-    return CollisionGeom(shape="cylinder", size=(diameter, diameter, length), pose=Pose(position=at))
-
-
-def mug_shapes(diameter: float, height: float, wall: float = 0.005, staves: int = 12) -> list[CollisionGeom]:
-    """An open cup: a ring of upright boards on a bottom, without a handle [m]."""
-    radius = (diameter - wall) / 2
-    width = 2 * (diameter / 2) * math.tan(math.pi / staves)
-    foot = 0.002  # the bottom stands lower than the boards, which would each make contacts of their own
-    shapes = [cylinder(diameter - wall, wall, at=(0, 0, (wall - height) / 2))]
-    for k in range(staves):
-        angle = 2 * math.pi * k / staves
-        place = (radius * math.cos(angle), radius * math.sin(angle), foot / 2)
-        shapes.append(box(wall, width, height - foot, at=place, yaw=angle))
-    return shapes
-
-
 def table_surfaces(size: tuple[float, float] = (1.2, 0.8), top: float = TABLE_TOP) -> tuple[Surface, ...]:
     """A floor and a table top of the given extents [m], centred on the origin."""
     return (
@@ -96,21 +73,6 @@ def table_surfaces(size: tuple[float, float] = (1.2, 0.8), top: float = TABLE_TO
             friction=exact(0.7),
         ),
     )
-
-
-def basin(x: float, y: float, z: float, wall: float = 0.006) -> list[CollisionGeom]:
-    """An open box of outer extents [m]: a bottom and four boards."""
-    low, side = (wall - z) / 2, wall / 2
-    return [
-        box(x, y, wall, at=(0, 0, low)),
-        *(box(x, wall, z - wall, at=(0, s * (y / 2 - side), side)) for s in (-1, 1)),
-        *(box(wall, y - 2 * wall, z - wall, at=(s * (x / 2 - side), 0, side)) for s in (-1, 1)),
-    ]
-
-
-def exact(value: float) -> Estimate:
-    """A quantity that is known because it was chosen."""
-    return Estimate(value=value, low=value, high=value, source="authored")
 
 
 def _volume(shape: CollisionGeom) -> float:

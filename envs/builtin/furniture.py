@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...scenes import Scene, SceneObject, Surface
+from ...scenes.primitives import box, cylinder, exact, mug_shapes
 from ...scenes.scene import Body, CollisionGeom, Handle, Inertial, Joint, Material, Part, Pose, Rgba, Visual
-from .authoring import authored_object, box, cylinder, exact, mug_shapes, table_surfaces
+from .authoring import authored_object, table_surfaces
 from .tables import BLUE, RED, cube, tray
 
 BOARD = 0.018

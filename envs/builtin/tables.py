@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...scenes import Scene, SceneObject
-from .authoring import authored_object, basin, box, cylinder, mug_shapes, table_surfaces
+from ...scenes.primitives import basin, box, cylinder, mug_shapes
+from .authoring import authored_object, table_surfaces
 
 RED, BLUE, WOOD = (0.82, 0.25, 0.2, 1.0), (0.2, 0.42, 0.78, 1.0), (0.66, 0.5, 0.35, 1.0)
 

@@ -10,9 +10,10 @@ import pytest
 from pocketworlds import TaskError
 from pocketworlds.agents.experts import LiftExpert, PushExpert, make_expert
 from pocketworlds.agents.record import record_episode
-from pocketworlds.envs.builtin.authoring import authored_object, box, table_surfaces
+from pocketworlds.envs.builtin.authoring import authored_object, table_surfaces
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.scenes import Scene
+from pocketworlds.scenes.primitives import box
 
 ID = "PocketWorlds/Scan-v0"
 

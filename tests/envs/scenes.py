@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pocketworlds.envs.builtin.authoring import authored_object, box, table_surfaces
+from pocketworlds.envs.builtin.authoring import authored_object, table_surfaces
 from pocketworlds.scenes import Scene, Surface
+from pocketworlds.scenes.primitives import box
 from pocketworlds.scenes.scene import Estimate, Pose
 
 

@@ -104,7 +104,7 @@ def test_infos_of_every_step():
         assert info["is_success"] is False
         assert info["instruction"] == "push the box to the goal"
         assert info["physics_error"] is False
-        assert {"reward/reach", "reward/progress", "reward/success"} <= info.keys()
+        assert {"reward/reach", "reward/near", "reward/success"} <= info.keys()
         _, reward, terminated, truncated, info = env.step(env.action_space.sample())
         assert 0 <= reward <= 1
         assert not terminated

@@ -13,11 +13,12 @@ from pocketworlds import TaskError
 from pocketworlds.agents.experts import make_expert
 from pocketworlds.agents.experts.fingertips import FingertipSolver
 from pocketworlds.envs import rotations
-from pocketworlds.envs.builtin.authoring import authored_object, box, cylinder, table_surfaces
+from pocketworlds.envs.builtin.authoring import authored_object, table_surfaces
 from pocketworlds.envs.robots import HAND
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.envs.tasks.hand_reorient import heading
 from pocketworlds.scenes import Scene
+from pocketworlds.scenes.primitives import box, cylinder
 from pocketworlds.scenes.scene import CollisionGeom
 
 # Shadow Dexterous Hand E Series, Technical Specification, "Kinematic structure": least and largest angle [degrees].

@@ -8,10 +8,11 @@ import mujoco
 import numpy as np
 import pytest
 import trimesh
-from pocketworlds.real2sim import collision
 from pocketworlds.real2sim.capture import Float
-from pocketworlds.real2sim.collision import MAX_PARTS, MAX_VERTICES, CollisionShape, build_collision
+from pocketworlds.real2sim.collision import CollisionShape, build_collision
 from pocketworlds.real2sim.meshing import ObjectMesh, body_frame
+from pocketworlds.scenes import convex
+from pocketworlds.scenes.convex import MAX_PARTS, MAX_VERTICES
 
 from . import synthetic
 from .synthetic import BOTTLE
@@ -167,7 +168,7 @@ def test_decomposition_is_deterministic() -> None:
 
 
 def test_crashed_decomposition_costs_detail_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collision, "_decompose", lambda mesh: None)
+    monkeypatch.setattr(convex, "_decompose", lambda mesh: None)
     mesh = step()
     (shape,), how = build_collision(mesh, "carved")
     assert how == "hull (decomposition failed)"
@@ -197,7 +198,7 @@ def test_decomposition_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch, t
     interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{trouble}"\n')
     interpreter.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(interpreter))
-    monkeypatch.setattr(collision, "TIME_LIMIT", 1.0)
+    monkeypatch.setattr(convex, "TIME_LIMIT", 1.0)
     _, how = build_collision(step(), "carved")
     assert how == "hull (decomposition failed)"
 
@@ -205,7 +206,7 @@ def test_decomposition_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch, t
 def test_flat_thin_parts_are_dropped_not_handed_to_mujoco(monkeypatch: pytest.MonkeyPatch) -> None:
     sliver = trimesh.creation.box((0.1, 0.05, 1e-6)).vertices
     solid = trimesh.creation.box((0.1, 0.05, 0.02)).vertices
-    monkeypatch.setattr(collision, "_decompose", lambda mesh: [np.asarray(sliver), np.asarray(solid)])
+    monkeypatch.setattr(convex, "_decompose", lambda mesh: [np.asarray(sliver), np.asarray(solid)])
     shapes, how = build_collision(step(), "carved")
     assert how == "coacd"
     assert len(shapes) == 1

@@ -8,12 +8,12 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketworlds.real2sim import physical
 from pocketworlds.real2sim.capture import Float
 from pocketworlds.real2sim.completion import Solid
 from pocketworlds.real2sim.meshing import build_mesh
 from pocketworlds.real2sim.physical import KINDS, MAX_MASS, MIN_MASS, classify, physical_properties
 from pocketworlds.real2sim.shapes import Method
+from pocketworlds.scenes import mass as mass_properties
 from pocketworlds.scenes.scene import Inertial
 
 from .test_collision import object_mesh
@@ -126,7 +126,7 @@ def test_repaired_inertia_is_accepted_by_mujoco(seed: int, flatness: float) -> N
     values[0] *= 10**flatness * rng.choice([1, -1])
     broken = basis @ np.diag(values) @ basis.T
     mass = float(rng.uniform(0.01, 5))
-    repaired = physical._repaired(broken, mass)
+    repaired = mass_properties.repaired(broken, mass)
     np.testing.assert_allclose(repaired, repaired.T, atol=1e-15)
     low, middle, high = np.linalg.eigvalsh(repaired)
     assert low > 0
@@ -144,7 +144,7 @@ def test_repaired_inertia_is_accepted_by_mujoco(seed: int, flatness: float) -> N
 def test_valid_inertia_is_left_alone() -> None:
     basis = np.linalg.qr(np.random.default_rng(5).standard_normal((3, 3)))[0]
     valid = basis @ np.diag([1.0, 1.2, 1.5]) @ basis.T
-    np.testing.assert_allclose(physical._repaired(valid, 1.0), valid, atol=1e-12)
+    np.testing.assert_allclose(mass_properties.repaired(valid, 1.0), valid, atol=1e-12)
 
 
 def of_size(method: Method, size: tuple[float, float, float]) -> Solid:

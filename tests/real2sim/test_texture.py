@@ -8,7 +8,6 @@ import pytest
 import trimesh
 from PIL import Image as PILImage
 from pocketworlds.errors import CaptureError, MissingDependencyError
-from pocketworlds.real2sim.assembly import write_obj
 from pocketworlds.real2sim.capture import Capture, Float, Frame, Image, Intrinsics
 from pocketworlds.real2sim.meshing import ObjectMesh, body_frame
 from pocketworlds.real2sim.texture import (
@@ -22,6 +21,7 @@ from pocketworlds.real2sim.texture import (
 )
 from pocketworlds.real2sim.views import load_views
 from pocketworlds.scenes.gl import ensure_gl
+from pocketworlds.scenes.obj import obj_text
 
 from . import synthetic
 
@@ -135,7 +135,7 @@ def test_mujoco_draws_every_face_in_its_color(textured: TexturedMesh, tmp_path: 
         ensure_gl()
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    write_obj(tmp_path / "box.obj", textured.mesh, textured.uv)
+    (tmp_path / "box.obj").write_text(obj_text(textured.mesh.vertices, textured.mesh.faces, textured.uv))
     PILImage.fromarray(textured.image).save(tmp_path / "box.png")
     (tmp_path / "box.xml").write_text("""
 <mujoco><visual><headlight ambient="1 1 1" diffuse="0 0 0" specular="0 0 0"/></visual>

@@ -1,0 +1,48 @@
+"""Words for writing shapes by hand: boxes, cylinders, open vessels and open boxes, all of convex primitives."""
+
+from __future__ import annotations
+
+import math
+
+from .scene import CollisionGeom, Estimate, Pose
+
+FOOT = 0.002
+"""How much [m] lower the bottom of a vessel stands than its staves, which would each make contacts of their own."""
+
+
+def box(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0, 0, 0), yaw: float = 0.0) -> CollisionGeom:
+    """A box of full extents [m], turned by `yaw` about Z."""
+    quaternion = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
+    return CollisionGeom(shape="box", size=(x, y, z), pose=Pose(position=at, quaternion=quaternion))
+
+
+def cylinder(diameter: float, length: float, *, at: tuple[float, float, float] = (0, 0, 0)) -> CollisionGeom:
+    """An upright cylinder [m]."""
+    return CollisionGeom(shape="cylinder", size=(diameter, diameter, length), pose=Pose(position=at))
+
+
+def mug_shapes(diameter: float, height: float, wall: float = 0.005, staves: int = 12) -> list[CollisionGeom]:
+    """An open cup: a ring of upright boards on a bottom, without a handle [m]."""
+    radius = (diameter - wall) / 2
+    width = 2 * (diameter / 2) * math.tan(math.pi / staves)
+    shapes = [cylinder(diameter - wall, wall, at=(0, 0, (wall - height) / 2))]
+    for k in range(staves):
+        angle = 2 * math.pi * k / staves
+        place = (radius * math.cos(angle), radius * math.sin(angle), FOOT / 2)
+        shapes.append(box(wall, width, height - FOOT, at=place, yaw=angle))
+    return shapes
+
+
+def basin(x: float, y: float, z: float, wall: float = 0.006) -> list[CollisionGeom]:
+    """An open box of outer extents [m]: a bottom and four boards."""
+    low, side = (wall - z) / 2, wall / 2
+    return [
+        box(x, y, wall, at=(0, 0, low)),
+        *(box(x, wall, z - wall, at=(0, s * (y / 2 - side), side)) for s in (-1, 1)),
+        *(box(wall, y - 2 * wall, z - wall, at=(s * (x / 2 - side), 0, side)) for s in (-1, 1)),
+    ]
+
+
+def exact(value: float) -> Estimate:
+    """A quantity that is known because it was chosen."""
+    return Estimate(value=value, low=value, high=value, source="authored")
