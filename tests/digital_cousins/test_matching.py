@@ -11,10 +11,11 @@ from pocketworlds.digital_cousins.guessing import GeometricGuesser, Guess, descr
 from pocketworlds.digital_cousins.matching import COUSINS, KINSHIP, Weights, admissible, distance, kin, rank, terms
 from pocketworlds.digital_cousins.taxonomy import AFFORDANCES, affordance_of, group_of
 from pocketworlds.envs.builtin import builtin_scene
-from pocketworlds.envs.builtin.authoring import authored_object, basin, box, cylinder, mug_shapes
+from pocketworlds.envs.builtin.authoring import authored_object
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import SceneObject
+from pocketworlds.scenes.primitives import basin, box, cylinder, mug_shapes
 
 LEVELS = list(KINSHIP)
 
