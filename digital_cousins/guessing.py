@@ -71,7 +71,7 @@ def describe_guessed(
 def _scores(d: Descriptor) -> dict[str, float]:
     if d.parts:
         kinds = {part.partition(":")[0] for part in d.parts}
-        return {"button": 1.0} if kinds == {"button"} else {"storage": 1.0}
+        return {"button": 1.0} if kinds == {"button"} else {"cabinet": 1.0}
     long, short, height = d.size
     small, middle, large = sorted(d.size)
     stretch, tall = long / short, height / math.sqrt(long * short)

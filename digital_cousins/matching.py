@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import SceneError
 from .features import BINS, REACH, Descriptor
-from .taxonomy import affordance_of, group_of
+from .taxonomy import affordance_of, canonical, group_of
 
 __all__ = [
     "COUSINS",
@@ -116,7 +116,7 @@ twin's scene and 30 % far from it, four 47 and 30 %, eight 70 and 84 %, all 43 a
 """
 
 
-_SHARED: dict[str, Callable[[str], str]] = {"category": str, "group": group_of, "affordance": affordance_of}
+_SHARED: dict[str, Callable[[str], str]] = {"category": canonical, "group": group_of, "affordance": affordance_of}
 
 
 def terms(first: Descriptor, second: Descriptor) -> dict[str, float]:

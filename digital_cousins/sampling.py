@@ -7,12 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SceneError
 from ..scenes.scene import Body, CollisionGeom, Material, Pose, SceneObject
+from .scaling import rotation
 
 Array = NDArray[np.float64]
 
@@ -42,8 +42,7 @@ def surface(item: SceneObject, folder: Path | None, count: int, rng: np.random.G
     pieces: list[tuple[float, Body, Pose, CollisionGeom | None]] = []
     for body, pose in bodies(item):
         if body.visual.mesh is not None:
-            vertices, faces, _ = _mesh(_path(folder, body.visual.mesh, item.name))
-            pieces.append((float(_areas(vertices, faces).sum()), body, pose, None))
+            pieces.append((float(_areas(*_skin(body, folder, item.name)[:2]).sum()), body, pose, None))
         else:
             pieces += [(_area(geom, folder, item.name), body, pose, geom) for geom in body.collision]
     total = sum(area for area, *_ in pieces)
@@ -164,20 +163,24 @@ def _extremes(geom: CollisionGeom, folder: Path | None, name: str) -> Array:
 
 def _hull(geom: CollisionGeom, folder: Path | None, name: str) -> tuple[Array, NDArray[np.int64]]:
     vertices, faces, _ = _mesh(_path(folder, geom.mesh or "", name))
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    # `size` is its bounding box: several objects may share one file, stretched differently.
-    return (low + high) / 2 + (vertices - (low + high) / 2) * np.array(geom.size) / np.maximum(high - low, 1e-9), faces
+    return vertices * np.array(geom.scale), faces
 
 
 # Meshes and colours ---------------------------------------------------------------------------------------------------
 
 
 def _drawn(body: Body, folder: Path | None, name: str, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    vertices, faces, uv = _mesh(_path(folder, body.visual.mesh or "", name))
+    vertices, faces, uv = _skin(body, folder, name)
     points, at, weights = _on_triangles(vertices, faces, count, rng)
     where = None if uv is None else (uv[faces[at]] * weights[:, :, None]).sum(axis=1)
     colour = _colour(body.visual.material, where, folder, name)
     return points, np.broadcast_to(colour, (count, 3))
+
+
+def _skin(body: Body, folder: Path | None, name: str) -> tuple[Array, NDArray[np.int64], Array | None]:
+    """Vertices, faces and texture coordinates of a body's drawn mesh, as it is stretched."""
+    vertices, faces, uv = _mesh(_path(folder, body.visual.mesh or "", name))
+    return vertices * np.array(body.visual.scale), faces, uv
 
 
 def _on_triangles(
@@ -264,14 +267,8 @@ def _load_image(path: Path, _changed: int) -> Array:
 
 
 def _placed(points: Array, pose: Pose) -> Array:
-    return np.asarray(points @ _rotation(pose).T + np.array(pose.position))
+    return np.asarray(points @ rotation(pose).T + np.array(pose.position))
 
 
 def _unplaced(points: Array, pose: Pose) -> Array:
-    return np.asarray((points - np.array(pose.position)) @ _rotation(pose))
-
-
-def _rotation(pose: Pose) -> Array:
-    matrix = np.zeros(9)
-    mujoco.mju_quat2Mat(matrix, np.array(pose.quaternion))
-    return matrix.reshape(3, 3)
+    return np.asarray((points - np.array(pose.position)) @ rotation(pose))

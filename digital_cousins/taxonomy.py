@@ -4,29 +4,45 @@ from __future__ import annotations
 
 AFFORDANCES: dict[str, dict[str, tuple[str, ...]]] = {
     "contain": {
-        "drinkware": ("mug", "cup", "glass"),
-        "dish": ("bowl", "dish", "plate", "saucer", "pan"),
-        "basin": ("tray", "basket", "bin", "crate"),
-        "holder": ("holder", "vase", "pot", "pen_holder"),
+        "cups": ("mug", "cup", "glass", "vase", "holder"),
+        "dishes": ("bowl", "dish", "plate", "saucer"),
+        "basins": ("tray", "basket", "bin", "crate"),
+        "cookware": ("pan", "pot", "kettle"),
     },
     "grasp": {
-        "boxy": ("box", "carton", "book", "block", "cube", "board", "brick", "sponge", "eraser"),
-        "cylindrical": ("can", "bottle", "jar"),
-        "slender": (
-            "tool", "pen", "marker", "peg", "spoon", "fork", "knife", "spatula", "screwdriver", "hammer", "wrench",
-        ),
-        "round": ("ball", "sphere", "apple", "orange"),
+        "boxes": ("box", "carton", "book", "block", "board", "brick", "sponge", "eraser"),
+        "cylinders": ("can", "bottle", "jar"),
+        "sticks": ("tool", "pen", "peg", "spoon", "fork", "knife", "spatula", "screwdriver", "hammer", "wrench"),
+        "balls": ("ball", "fruit"),
     },
     "open": {
-        "storage": ("storage", "cabinet", "cupboard", "drawer_unit", "dresser", "chest"),
-        "appliance": ("refrigerator", "oven", "microwave", "dishwasher", "washerdryer", "stove"),
-        "door": ("door",),
+        "storage": ("cabinet", "drawer_unit", "chest"),
+        "appliances": ("fridge", "oven", "microwave", "dishwasher", "washerdryer", "stove"),
+        "doors": ("door",),
     },
-    "press": {"button": ("button", "switch")},
-    "sit": {"seat": ("chair", "stool", "bench", "sofa"), "bed": ("bed",)},
-    "carry": {"table": ("table", "desk", "counter"), "shelf": ("shelf", "bookcase")},
-}  # fmt: skip
+    "press": {"buttons": ("button",)},
+    "sit": {"seats": ("chair", "stool", "bench", "sofa"), "beds": ("bed",)},
+    "carry": {"tables": ("table",), "shelves": ("shelf",)},
+}
 """affordance -> group -> categories."""
+
+SYNONYMS = {
+    "apple": "fruit",
+    "bookcase": "shelf",
+    "counter": "table",
+    "cube": "block",
+    "cupboard": "cabinet",
+    "desk": "table",
+    "dresser": "drawer_unit",
+    "marker": "pen",
+    "orange": "fruit",
+    "pen_holder": "holder",
+    "refrigerator": "fridge",
+    "sphere": "ball",
+    "storage": "cabinet",
+    "switch": "button",
+}
+"""Other words for a category: those of RoomPlan, and of people."""
 
 UNKNOWN = "object"
 """The category of what nobody has named."""
@@ -39,11 +55,18 @@ _PLACE = {
 }
 
 
+def canonical(category: str) -> str:
+    """The one word for a category that has several."""
+    return SYNONYMS.get(category, category)
+
+
 def group_of(category: str) -> str:
     """The group of a category; a category that is in none is a group of its own."""
-    return _PLACE[category][1] if category in _PLACE else category
+    word = canonical(category)
+    return _PLACE[word][1] if word in _PLACE else word
 
 
 def affordance_of(category: str) -> str:
     """What a category is for; a category that is in no group is for itself only."""
-    return _PLACE[category][0] if category in _PLACE else category
+    word = canonical(category)
+    return _PLACE[word][0] if word in _PLACE else word

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from pocketworlds.benchmarks.relations import main, tally
-from pocketworlds.envs.builtin.authoring import TABLE_TOP, authored_object, box, cylinder, table_surfaces
+from pocketworlds.envs.builtin.authoring import TABLE_TOP, authored_object, table_surfaces
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import Scene, save_scene
+from pocketworlds.scenes.primitives import box, cylinder
 
 
 def write(folder: Path, *, books_found: bool) -> None:

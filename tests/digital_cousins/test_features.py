@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pocketworlds.digital_cousins.features import Descriptor, d2_histogram, describe, srgb_to_lab
 from pocketworlds.digital_cousins.sampling import fill_ratio, surface
+from pocketworlds.digital_cousins.scaling import stretched
 from pocketworlds.envs.builtin import builtin_scene
-from pocketworlds.envs.builtin.authoring import authored_object, basin, box, cylinder, mug_shapes
+from pocketworlds.envs.builtin.authoring import authored_object
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import SceneObject
+from pocketworlds.scenes.primitives import basin, box, cylinder, mug_shapes
 from pocketworlds.scenes.scene import CollisionGeom, Material, Pose, Visual
 
 
@@ -207,6 +209,14 @@ def test_a_mesh_is_described_as_the_box_it_is(tmp_path: Path) -> None:
     assert drawn.fill == plain.fill == 1.0
     assert np.abs(np.cumsum(drawn.d2 - plain.d2)).max() < 0.02
     assert drawn.shape == "mesh"
+
+
+def test_a_stretched_mesh_is_described_as_the_box_it_has_become(tmp_path: Path) -> None:
+    slab = stretched(mesh_object(tmp_path), (2.0, 1.0, 0.2))
+    drawn, plain = describe(slab, tmp_path), describe(solid(box(0.2, 0.1, 0.02), size=(0.2, 0.1, 0.02)))
+    assert drawn.size == pytest.approx(plain.size)
+    assert drawn.fill == 1.0
+    assert np.abs(np.cumsum(drawn.d2 - plain.d2)).max() < 0.02
 
 
 def test_missing_files_and_shapes_are_named(tmp_path: Path) -> None:

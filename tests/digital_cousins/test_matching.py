@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from pocketworlds.digital_cousins.features import Descriptor, describe
 from pocketworlds.digital_cousins.guessing import GeometricGuesser, Guess, describe_guessed
 from pocketworlds.digital_cousins.matching import COUSINS, KINSHIP, Weights, admissible, distance, kin, rank, terms
-from pocketworlds.digital_cousins.taxonomy import AFFORDANCES, affordance_of, group_of
+from pocketworlds.digital_cousins.taxonomy import AFFORDANCES, SYNONYMS, affordance_of, canonical, group_of
 from pocketworlds.envs.builtin import builtin_scene
-from pocketworlds.envs.builtin.authoring import authored_object, basin, box, cylinder, mug_shapes
+from pocketworlds.envs.builtin.authoring import authored_object
 from pocketworlds.envs.synthetic import random_scene
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import SceneObject
+from pocketworlds.scenes.primitives import basin, box, cylinder, mug_shapes
 
 LEVELS = list(KINSHIP)
 
@@ -99,6 +100,9 @@ def test_levels_admit_what_they_say() -> None:
     }
     admitted = {level: {name for name, d in others.items() if admissible(target, d, level)} for level in LEVELS}
     assert admitted == {"twin": {"mug"}, "near": {"mug"}, "mid": {"mug", "cup"}, "far": {"mug", "cup", "bowl"}}
+    called_cube, called_block = (describe(can(category=name)) for name in ("cube", "block"))
+    assert admissible(called_cube, called_block, "near")
+    assert terms(called_cube, called_block)["category"] == 0
     assert [m.name for m in kin(target, [target, *others.values()], "twin")] == ["mug"]
     with pytest.raises(SceneError, match=r"kinship 'close' is unknown; choose one of .*near"):
         admissible(target, target, "close")
@@ -127,8 +131,11 @@ def test_weights_must_make_sense() -> None:
 def test_every_category_is_in_one_group() -> None:
     categories = [c for groups in AFFORDANCES.values() for group in groups.values() for c in group]
     assert len(categories) == len(set(categories))
-    assert (group_of("mug"), affordance_of("mug")) == ("drinkware", "contain")
+    assert (group_of("mug"), affordance_of("mug")) == ("cups", "contain")
     assert (group_of("gizmo"), affordance_of("gizmo")) == ("gizmo", "gizmo")
+    assert not set(SYNONYMS) & set(categories)
+    assert set(SYNONYMS.values()) <= set(categories)
+    assert (canonical("storage"), group_of("storage")) == (canonical("cupboard"), group_of("cabinet"))
 
 
 def random_things(count: int) -> list[tuple[SceneObject, set[str]]]:
@@ -182,7 +189,7 @@ def test_geometry_tells_household_things_apart() -> None:
 def test_furniture_is_known_by_what_opens_and_the_unknown_stays_unknown() -> None:
     kitchen = builtin_scene("kitchen")
     guesser = GeometricGuesser()
-    for name, category in (("cupboard", "storage"), ("stove", "button")):
+    for name, category in (("cupboard", "cabinet"), ("stove", "button")):
         item = kitchen.object(name)
         assert guesser.guess(item, describe(item), None) == (Guess(category, 1.0),)
     cross = [box(0.5, 0.1, 0.1), box(0.1, 0.5, 0.1), box(0.1, 0.1, 0.5)]

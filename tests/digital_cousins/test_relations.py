@@ -14,21 +14,14 @@ from pocketworlds.digital_cousins.geometry import SceneGeometry, period
 from pocketworlds.digital_cousins.graph import SceneGraph, Tolerances
 from pocketworlds.digital_cousins.relations import scene_graph
 from pocketworlds.envs.builtin import builtin_names, builtin_scene
-from pocketworlds.envs.builtin.authoring import (
-    TABLE_TOP,
-    authored_object,
-    box,
-    cylinder,
-    exact,
-    mug_shapes,
-    table_surfaces,
-)
+from pocketworlds.envs.builtin.authoring import TABLE_TOP, authored_object, table_surfaces
 from pocketworlds.envs.builtin.furniture import Bay, cabinet
 from pocketworlds.envs.builtin.tables import RED, tray
 from pocketworlds.envs.builtin.tables import cube as coloured_cube
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import Scene, SceneObject, Surface
 from pocketworlds.scenes.outlines import outline
+from pocketworlds.scenes.primitives import box, cylinder, exact, mug_shapes
 from pocketworlds.scenes.scene import Pose
 from pocketworlds.scenes.settle import settle
 
