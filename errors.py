@@ -23,3 +23,7 @@ class MissingDependencyError(PocketWorldsError, RuntimeError):
 
 class DatasetError(PocketWorldsError, ValueError):
     """Recorded trajectories cannot be written, read or replayed; the message names the file and the reason."""
+
+
+class AssetError(PocketWorldsError, ValueError):
+    """An asset of the library cannot be made, read or found; the message names the category, size or file."""
