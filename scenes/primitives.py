@@ -10,6 +10,12 @@ FOOT = 0.002
 """How much [m] lower the bottom of a vessel stands than its staves, which would each make contacts of their own."""
 
 
+BAR = 0.012
+"""Thickness [m] of a furniture handle's bar."""
+REACH = 0.045
+"""How far [m] such a handle stands off its front: room for a finger of 10 mm behind the bar."""
+
+
 def box(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0, 0, 0), yaw: float = 0.0) -> CollisionGeom:
     """A box of full extents [m], turned by `yaw` about Z."""
     quaternion = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
@@ -41,6 +47,15 @@ def basin(x: float, y: float, z: float, wall: float = 0.006) -> list[CollisionGe
         *(box(x, wall, z - wall, at=(0, s * (y / 2 - side), side)) for s in (-1, 1)),
         *(box(wall, y - 2 * wall, z - wall, at=(s * (x / 2 - side), 0, side)) for s in (-1, 1)),
     ]
+
+
+def bar_handle(at: tuple[float, float, float], along: str, length: float) -> list[CollisionGeom]:
+    """A bar on two posts along "x" or "z", standing off a front at `at` towards -Y [m]."""
+    x, y, z = at
+    run = (length / 2 - BAR / 2, 0.0) if along == "x" else (0.0, length / 2 - BAR / 2)
+    size = (length, BAR, BAR) if along == "x" else (BAR, BAR, length)
+    posts = [box(BAR, REACH - BAR, BAR, at=(x + s * run[0], y - (REACH - BAR) / 2, z + s * run[1])) for s in (-1, 1)]
+    return [box(*size, at=(x, y - REACH + BAR / 2, z)), *posts]
 
 
 def exact(value: float) -> Estimate:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...scenes import Scene, SceneObject, Surface
-from ...scenes.primitives import box, cylinder, exact, mug_shapes
+from ...scenes.primitives import BAR, REACH, bar_handle, box, cylinder, exact, mug_shapes
 from ...scenes.scene import Body, CollisionGeom, Handle, Inertial, Joint, Material, Part, Pose, Rgba, Visual
 from .authoring import authored_object, table_surfaces
 from .tables import BLUE, RED, cube, tray
@@ -17,10 +17,6 @@ BOARD = 0.018
 """Thickness [m] of cabinet boards."""
 GAP = 0.004
 """Gap [m] around fronts."""
-BAR = 0.012
-"""Thickness [m] of a handle's bar."""
-REACH = 0.045
-"""How far [m] a handle stands off its front: room for a finger of 10 mm behind the bar."""
 _WHITE, _FRONT, _STEEL = (0.86, 0.85, 0.82, 1.0), (0.93, 0.92, 0.89, 1.0), (0.45, 0.46, 0.48, 1.0)
 
 
@@ -77,7 +73,7 @@ def _part(bay: Bay, size: tuple[float, float, float]) -> Part:
         inner, side = width - 0.05, 0.6 * height
         shapes = [
             box(width, BOARD, height, at=(0, -BOARD / 2, 0)),
-            *_bar((0, -BOARD, 0.15 * height), "x", min(0.14, 0.5 * width)),
+            *bar_handle((0, -BOARD, 0.15 * height), "x", min(0.14, 0.5 * width)),
             box(inner, depth, 0.008, at=(0, depth / 2, 0.01 - height / 2)),
             *(
                 box(0.01, depth, side, at=(s * (inner - 0.01) / 2, depth / 2, (side - height) / 2 + 0.014))
@@ -96,20 +92,11 @@ def _part(bay: Bay, size: tuple[float, float, float]) -> Part:
     at = (toward * (width - 0.05), 0.0, 0.2 * height)
     shapes = [
         box(width, BOARD, height, at=(toward * width / 2, BOARD / 2, 0)),
-        *_bar(at, "z", min(0.14, 0.5 * height)),
+        *bar_handle(at, "z", min(0.14, 0.5 * height)),
     ]
     joint = Joint(kind="hinge", axis=(0, 0, -toward), range=(0.0, 1.75), damping=0.4, friction_loss=0.2)
     handle = Handle(position=(at[0], -REACH + BAR / 2, at[2]), axis=(0, 0, 1), outward=(0, -1, 0))
     return Part(name=bay.name, kind="door", joint=joint, body=_body(shapes, Pose(position=origin), 2.5), handle=handle)
-
-
-def _bar(at: tuple[float, float, float], along: str, length: float) -> list[CollisionGeom]:
-    """A bar on two posts, standing off a front at `at` towards -Y."""
-    x, y, z = at
-    run = (length / 2 - BAR / 2, 0.0) if along == "x" else (0.0, length / 2 - BAR / 2)
-    size = (length, BAR, BAR) if along == "x" else (BAR, BAR, length)
-    posts = [box(BAR, REACH - BAR, BAR, at=(x + s * run[0], y - (REACH - BAR) / 2, z + s * run[1])) for s in (-1, 1)]
-    return [box(*size, at=(x, y - REACH + BAR / 2, z)), *posts]
 
 
 def push_button(
