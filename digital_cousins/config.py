@@ -66,7 +66,7 @@ class Pose(_Axis):
 
 
 class Clutter(_Axis):
-    """Up to `add` things of the library are put in free places, and up to `remove` that no task needs are taken away."""
+    """Up to `add` things of the library are put in free places; up to `remove` that no task needs are taken away."""
 
     add: Annotated[int, Field(ge=0, le=10)] = 2
     remove: Annotated[int, Field(ge=0, le=10)] = 1

@@ -4,10 +4,10 @@
     cousins.indices("train")        # which are for training
     cousins.load(17)                # a `Cousin`: scene, rig, factors
 
-What is in the folder: `cousins.json` (what it was made from, and of every cousin its split, its distance to the twin and
-the hash of its file), `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they share, `factors.parquet`
-(a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written beside its place and renamed when
-it is complete.
+What is in the folder: `cousins.json` (what it was made from, and of every cousin its split, its distance to the twin
+and the hash of its file), `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they share,
+`factors.parquet` (a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written beside its
+place and renamed when it is complete.
 """
 
 from __future__ import annotations

@@ -28,9 +28,10 @@ CLEARANCE = 0.003
 """Things beside one another are at least so far [m] apart, or as far as they were."""
 NEIGHBOURS = 0.05
 """The gap between neighbours changes by at most this [m]."""
-STRAIGHT = math.radians(8.0)
-"""What is parallel to its neighbour, a wall or its support turns by at most this against it [rad]."""
+STRAIGHT = math.radians(4.5)
+"""What is parallel to something else turns by at most this [rad]: two then differ by 9 degrees, and 10 are tolerated."""
 _CLUTTER_GAP = 0.015
+_AROUND = 0.1  # clutter lies no farther [m] from what the twin has on the same surface
 
 
 class PlacementError(Exception):
@@ -122,10 +123,10 @@ class _Table:
         tops = _tops(draft)
         for _ in range(TRIES):
             surface = tops[int(draws.rng.integers(len(tops)))]
-            at = np.array(surface.pose.position[:2]) + _turn(_yaw(surface)) @ (
-                draws.rng.uniform(-0.5, 0.5, 2) * np.array(surface.size[:2])
-            )
-            motion = Motion(*(at - start.center), float(draws.rng.uniform(-math.pi, math.pi)), start.center)
+            low, high = self._around(surface.name)
+            at = draws.rng.uniform(low, high)
+            x, y = (float(v) for v in at - start.center)
+            motion = Motion(x, y, float(draws.rng.uniform(-math.pi, math.pi)), start.center)
             moved = motion.of(start)
             plate = self._twin[surface.name]
             corners = moved.center + _corners(moved)
@@ -142,6 +143,13 @@ class _Table:
                 draft.objects[name] = item.model_copy(update={"support": surface.name})
                 return
         raise PlacementError("no free place for clutter")
+
+    def _around(self, surface: str) -> tuple[Array, Array]:
+        """Corners (2,) of the rectangle around all that the twin has on a surface, and a margin."""
+        graph = self._graph
+        shapes = [self._twin[r.name] for r in graph.on if r.support == surface]
+        corners = np.concatenate([shape.center + _corners(shape) for shape in shapes])
+        return corners.min(axis=0) - _AROUND, corners.max(axis=0) + _AROUND
 
     def _fits(self, name: str, moved: Outline, base: str | None, carried: bool) -> bool:
         draft, graph = self._draft, self._graph
@@ -205,9 +213,9 @@ class Motion:
 
 def _tops(draft: Draft) -> list[Surface]:
     """Surfaces that carry free things."""
-    graph = draft.family.graph
-    bearing = {r.support for r in graph.on}
-    return [s for name, s in draft.surfaces.items() if name in bearing and s.kind != "floor"]
+    free = {item.name for item in draft.family.twin.objects if item.mobility == "free"}
+    bearing = {r.support for r in draft.family.graph.on if r.name in free}
+    return [s for name, s in draft.surfaces.items() if name in bearing]
 
 
 def _corners(shape: Outline) -> Array:
@@ -218,8 +226,3 @@ def _corners(shape: Outline) -> Array:
 def _turn(angle: float) -> Array:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, -s], [s, c]])
-
-
-def _yaw(surface: Surface) -> float:
-    w, x, y, z = surface.pose.quaternion
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))

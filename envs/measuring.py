@@ -61,7 +61,7 @@ class Measuring:
         if self._noisy:
             for stream, (name, sigma) in enumerate((("joint_pos", self._joint), *((n, self._pose) for n in _PLACES))):
                 values = found[name]
-                noise = normal(keys + np.uint64(stream + 1) * _GOLDEN, elapsed, int(np.prod(values.shape[1:])))
+                noise = normal(_mixed(keys + np.uint64(stream)), elapsed, int(np.prod(values.shape[1:])))
                 scale = sigma[member].reshape(-1, *[1] * (values.ndim - 1))
                 found[name] = values + scale * noise.reshape(values.shape)
         return found

@@ -1,0 +1,273 @@
+"""Makes a set of cousins: candidate after candidate on all cores, resumable, the same for any number of workers.
+
+    make_cousins(load_scene("my_kitchen"), Path("my_kitchen_cousins"), count=1000)
+
+Candidates are tried in chunks, each of which is a pure function of the request; what a chunk found is kept beside the
+set in the making, so that an interrupted run goes on where it was. Valid ones are taken in the order of their numbers
+until every split has enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import SceneError
+from ..folders import new_folder
+from ..scenes import Scene
+from ..scenes.folder import assets
+from .candidate import Rejected, make_cousin
+from .config import CousinConfig
+from .cousin import MANIFEST, Cousin
+from .cousin_set import CousinFile, CousinSet, Entry, Manifest, load_cousins, write_table
+from .draft import Family
+from .draws import SPLITS, Split
+from .family import make_family, scene_hash
+from .features import describe
+from .library import CATEGORIES, Category
+from .matching import distance
+
+CHUNK = 16
+"""Candidates in one piece of work."""
+PATIENCE = 25
+"""So many candidates are tried for each cousin wanted, and a chunk at least, before giving up."""
+SHARES: dict[Split, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+Notify = Callable[[str, float], None]
+
+
+class Check(Protocol):
+    """Tries a task in a cousin; must pickle.
+
+    Attributes:
+        name: what it tries, for the manifest.
+    """
+
+    name: str
+
+    def __call__(self, cousin: Cousin) -> tuple[str, str] | None:
+        """Why the cousin does not do, as a word to count by and a sentence; None if it does."""
+        ...
+
+
+def make_cousins(
+    twin: Scene,
+    out: Path,
+    *,
+    count: int,
+    config: CousinConfig | None = None,
+    seed: int = 0,
+    library: Mapping[str, Category] | None = None,
+    check: Check | None = None,
+    needed: Collection[str] = (),
+    workers: int = 0,
+    replace: bool = False,
+    notify: Notify = lambda stage, share: None,
+) -> CousinSet:
+    """Makes `count` cousins of a scene, and writes them to the folder `out`.
+
+    Args:
+        twin: the scene, at rest. out: the folder to make. count: number of cousins, at least 10.
+        config: what varies; None for the defaults. seed: of everything that is drawn.
+        library: categories that may stand in; None for the built-in ones.
+        check: tries a task in each. needed: names of objects that no cousin may lack.
+        workers: processes, 0 for all processors. replace: whether a set that is there may go.
+        notify: called with what is going on and its finished share in [0, 1].
+
+    Raises:
+        SceneError: the scene does not do, `out` exists, or too few candidates are valid; the message says why.
+    """
+    if count < len(SPLITS) * 2:
+        raise SceneError(f"a set has at least {len(SPLITS) * 2} cousins, to have some for each split; got {count}")
+    config = config or CousinConfig()
+    if out.exists() and not replace:
+        raise SceneError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+    request: dict[str, Any] = {
+        "twin": scene_hash(twin),
+        "config": config.model_dump(mode="json"),
+        "seed": seed,
+        "check": check.name if check is not None else "",
+        "needed": sorted(needed),
+        "library": sorted(library or CATEGORIES),
+        "versions": _versions(),
+    }
+    making = _resume(out, request)
+    notify("family", 0.0)
+    family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
+    notify("family", 1.0)
+    wanted = _quotas(count)
+    taken: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    rejected: Counter[str] = Counter()
+    tried = 0
+    most = max(PATIENCE * count, 10 * CHUNK)
+    for record in _records(family, config, seed, check, making, workers or (os.cpu_count() or 1)):
+        tried += 1
+        split: Split = record["split"]
+        if "reason" in record:
+            rejected[record["reason"]] += 1
+        elif len(taken[split]) < wanted[split]:
+            taken[split].append(record)
+        notify("cousins", sum(len(found) for found in taken.values()) / count)
+        if all(len(taken[name]) == wanted[name] for name in SPLITS):
+            break
+        if tried >= most:
+            told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
+            have = sum(len(found) for found in taken.values())
+            raise SceneError(
+                f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, or "
+                f"single axes off), or ask for fewer. What was found is kept in {making}"
+            )
+    records = sorted((r for found in taken.values() for r in found), key=lambda record: record["index"])
+    notify("writing", 0.0)
+    manifest = Manifest(
+        twin=twin.name,
+        twin_sha256=request["twin"],
+        config=config,
+        seed=seed,
+        task=request["check"],
+        needed=tuple(request["needed"]),
+        entries=tuple(_entry(record) for record in records),
+        rejected=dict(sorted(rejected.items())),
+        tried=tried,
+        versions=request["versions"],
+        files=_used_files(making, records),
+    )
+    with new_folder(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError) as folder:
+        _write(folder, making, manifest, records)
+        notify("writing", 0.5)
+    shutil.rmtree(making, ignore_errors=True)
+    notify("writing", 1.0)
+    return load_cousins(out)
+
+
+# -- chunks ------------------------------------------------------------------------------------------------------------
+
+
+def _records(
+    family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
+) -> Iterator[dict[str, Any]]:
+    """What became of candidate after candidate, without end; several chunks are under way at a time."""
+    common = pickle.dumps((family, config, seed, check))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,)) as pool:
+        ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
+        number = 0
+        try:
+            while True:
+                while len(ahead) < 2 * workers:
+                    path = making / "chunks" / f"{number:06d}.json"
+                    ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
+                    number += 1
+                path, future = ahead.pop(0)
+                if future is not None:
+                    partial = path.with_suffix(".partial")
+                    partial.write_text(json.dumps(future.result()))
+                    os.replace(partial, path)
+                yield from json.loads(path.read_text())
+        finally:
+            for _, future in ahead:
+                if future is not None:
+                    future.cancel()
+
+
+_COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
+
+
+def _start(common: bytes) -> None:
+    """In each worker: what all chunks have in common."""
+    _COMMON[:] = [pickle.loads(common)]
+
+
+def _chunk(number: int) -> list[dict[str, Any]]:
+    """What became of the candidates of one chunk."""
+    family, config, seed, check = _COMMON[0]
+    return [_record(family, config, seed, check, CHUNK * number + k) for k in range(CHUNK)]
+
+
+def _record(family: Family, config: CousinConfig, seed: int, check: Check | None, index: int) -> dict[str, Any]:
+    found = make_cousin(family, config, seed, index)
+    if isinstance(found, Cousin) and check is not None:
+        failed = check(found)
+        if failed is not None:
+            found = Rejected(index, found.split, *failed)
+    if isinstance(found, Rejected):
+        return {"index": index, "split": found.split, "reason": found.reason, "detail": found.detail}
+    file = CousinFile(scene=found.scene, rig=found.rig).encoded().decode()
+    far = {f"distance.{name}": value for name, value in _distances(family, found.scene).items()}
+    return {"index": index, "split": found.split, "file": file, "factors": {**found.factors, **far}}
+
+
+def _distances(family: Family, scene: Scene) -> dict[str, float]:
+    """How far each object is from that of the twin, in [0, 1]."""
+    found = {}
+    for item in scene.objects:
+        target = family.pools[item.name].target if item.name in family.pools else None
+        if target is not None:
+            found[item.name] = distance(target, describe(item, scene.folder or family.twin.folder))
+    return found
+
+
+# -- the folder --------------------------------------------------------------------------------------------------------
+
+
+def _resume(out: Path, request: dict[str, Any]) -> Path:
+    """The folder of the set in the making: as a run with the same request left it, else empty."""
+    making = out.parent / f".{out.name}.making"
+    note = making / "request.json"
+    told = json.dumps(request, sort_keys=True)
+    try:
+        if making.exists() and (not note.exists() or note.read_text() != told):
+            shutil.rmtree(making)
+        (making / "chunks").mkdir(parents=True, exist_ok=True)
+        note.write_text(told)
+    except OSError as error:
+        raise SceneError(f"cannot write beside {out}: {error.strerror}; choose a writable place") from error
+    return making
+
+
+def _quotas(count: int) -> dict[Split, int]:
+    few = {name: max(1, round(count * SHARES[name])) for name in SPLITS[1:]}
+    return {SPLITS[0]: count - sum(few.values()), **few}
+
+
+def _entry(record: dict[str, Any]) -> Entry:
+    far = [value for name, value in record["factors"].items() if name.startswith("distance.")]
+    return Entry(
+        index=record["index"],
+        split=record["split"],
+        sha256=hashlib.sha256(record["file"].encode()).hexdigest(),
+        distance=float(np.mean(far)) if far else 0.0,
+    )
+
+
+def _used_files(making: Path, records: list[dict[str, Any]]) -> dict[str, str]:
+    """Hashes of the meshes and textures that the cousins name, by path."""
+    used = sorted({name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)})
+    return {name: hashlib.sha256((making / name).read_bytes()).hexdigest() for name in used}
+
+
+def _write(folder: Path, making: Path, manifest: Manifest, records: list[dict[str, Any]]) -> None:
+    for name in manifest.files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(making / name, folder / name)
+    (folder / "cousins").mkdir()
+    for entry, record in zip(manifest.entries, records, strict=True):
+        (folder / entry.file).write_text(record["file"])
+    write_table(folder / "factors.parquet", [record["factors"] for record in records])
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("pocketworlds", "mujoco", "numpy")}
