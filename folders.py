@@ -27,11 +27,7 @@ def new_folder(
         error: `out` exists and may not go, or its parent cannot be written to.
     """
     out = Path(os.path.abspath(out))
-    if out.exists():
-        if not replace:
-            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
-            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")
+    check_free(out, replace=replace, marks=marks, noun=noun, error=error)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
@@ -51,3 +47,17 @@ def new_folder(
             os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_free(out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]) -> None:
+    """Raises what `new_folder` would raise because of what is there now: before work that takes long.
+
+    Raises:
+        error: `out` exists and may not go.
+    """
+    out = Path(os.path.abspath(out))
+    if out.exists():
+        if not replace:
+            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
+            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")

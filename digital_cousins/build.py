@@ -15,9 +15,11 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,19 +27,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import SceneError
-from ..folders import new_folder
+from ..folders import check_free, new_folder
 from ..scenes import Scene
 from ..scenes.folder import assets
 from .candidate import Rejected, make_cousin
 from .config import CousinConfig
 from .cousin import MANIFEST, Cousin
-from .cousin_set import CousinFile, CousinSet, Entry, Manifest, load_cousins, write_table
+from .cousin_set import TWIN, CousinFile, CousinSet, Entry, Manifest, load_cousins, write_table
 from .draft import Family
 from .draws import SPLITS, Split
 from .family import make_family, scene_hash
 from .features import describe
 from .library import CATEGORIES, Category
 from .matching import distance
+from .report import write_report
+from .rig import NO_DIFFERENCE
 
 CHUNK = 16
 """Candidates in one piece of work."""
@@ -46,16 +50,16 @@ PATIENCE = 25
 SHARES: dict[Split, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 Notify = Callable[[str, float], None]
+Counted = Callable[[int, int], None]
 
 
 class Check(Protocol):
-    """Tries a task in a cousin; must pickle.
+    """Tries a task in a cousin; must pickle."""
 
-    Attributes:
-        name: what it tries, for the manifest.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """What it tries, for the manifest."""
+        ...
 
     def __call__(self, cousin: Cousin) -> tuple[str, str] | None:
         """Why the cousin does not do, as a word to count by and a sentence; None if it does."""
@@ -75,6 +79,7 @@ def make_cousins(
     workers: int = 0,
     replace: bool = False,
     notify: Notify = lambda stage, share: None,
+    counted: Counted = lambda valid, tried: None,
 ) -> CousinSet:
     """Makes `count` cousins of a scene, and writes them to the folder `out`.
 
@@ -84,7 +89,8 @@ def make_cousins(
         library: categories that may stand in; None for the built-in ones.
         check: tries a task in each. needed: names of objects that no cousin may lack.
         workers: processes, 0 for all processors. replace: whether a set that is there may go.
-        notify: called with what is going on and its finished share in [0, 1].
+        notify: called with what is going on and its finished share in [0, 1]. counted: called after every candidate
+            with how many were taken so far, and how many were tried.
 
     Raises:
         SceneError: the scene does not do, `out` exists, or too few candidates are valid; the message says why.
@@ -92,8 +98,7 @@ def make_cousins(
     if count < len(SPLITS) * 2:
         raise SceneError(f"a set has at least {len(SPLITS) * 2} cousins, to have some for each split; got {count}")
     config = config or CousinConfig()
-    if out.exists() and not replace:
-        raise SceneError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+    check_free(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError)
     request: dict[str, Any] = {
         "twin": scene_hash(twin),
         "config": config.model_dump(mode="json"),
@@ -106,30 +111,33 @@ def make_cousins(
     making = _resume(out, request)
     notify("family", 0.0)
     family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
+    (making / TWIN).write_bytes(CousinFile(scene=twin, rig=NO_DIFFERENCE).encoded())
     notify("family", 1.0)
     wanted = _quotas(count)
     taken: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     rejected: Counter[str] = Counter()
     tried = 0
     most = max(PATIENCE * count, 10 * CHUNK)
-    for record in _records(family, config, seed, check, making, workers or (os.cpu_count() or 1)):
-        tried += 1
-        split: Split = record["split"]
-        if "reason" in record:
-            rejected[record["reason"]] += 1
-        elif len(taken[split]) < wanted[split]:
-            taken[split].append(record)
-        notify("cousins", sum(len(found) for found in taken.values()) / count)
-        if all(len(taken[name]) == wanted[name] for name in SPLITS):
-            break
-        if tried >= most:
-            told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
-            have = sum(len(found) for found in taken.values())
-            raise SceneError(
-                f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, or "
-                f"single axes off), or ask for fewer. What was found is kept in {making}"
-            )
-    records = sorted((r for found in taken.values() for r in found), key=lambda record: record["index"])
+    with closing(_records(family, config, seed, check, making, workers or (os.cpu_count() or 1))) as found:
+        for record in found:
+            tried += 1
+            split: Split = record["split"]
+            if "reason" in record:
+                rejected[record["reason"]] += 1
+            elif len(taken[split]) < wanted[split]:
+                taken[split].append(record)
+            have = sum(len(those) for those in taken.values())
+            counted(have, tried)
+            notify("cousins", have / count)
+            if have == count:
+                break
+            if tried >= most:
+                told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
+                raise SceneError(
+                    f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, "
+                    f"or single axes off), or ask for fewer. What was found is kept in {making}"
+                )
+    records = sorted((r for those in taken.values() for r in those), key=lambda record: record["index"])
     notify("writing", 0.0)
     manifest = Manifest(
         twin=twin.name,
@@ -142,13 +150,13 @@ def make_cousins(
         rejected=dict(sorted(rejected.items())),
         tried=tried,
         versions=request["versions"],
-        files=_used_files(making, records),
+        files=_used_files(making, twin, records),
     )
     with new_folder(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError) as folder:
         _write(folder, making, manifest, records)
-        notify("writing", 0.5)
+        notify("writing", 1.0)
+        write_report(folder, manifest, [record["factors"] for record in records], family.pools, notify=notify)
     shutil.rmtree(making, ignore_errors=True)
-    notify("writing", 1.0)
     return load_cousins(out)
 
 
@@ -157,10 +165,11 @@ def make_cousins(
 
 def _records(
     family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
     common = pickle.dumps((family, config, seed, check))
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,)) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
@@ -177,16 +186,18 @@ def _records(
                     os.replace(partial, path)
                 yield from json.loads(path.read_text())
         finally:
-            for _, future in ahead:
-                if future is not None:
-                    future.cancel()
+            # What is still under way is needed no more, whether all was found or somebody interrupts.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
 
 
 _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
 
 
 def _start(common: bytes) -> None:
-    """In each worker: what all chunks have in common."""
+    """In each worker: what all chunks have in common. Ctrl+C is left to the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _COMMON[:] = [pickle.loads(common)]
 
 
@@ -252,9 +263,10 @@ def _entry(record: dict[str, Any]) -> Entry:
     )
 
 
-def _used_files(making: Path, records: list[dict[str, Any]]) -> dict[str, str]:
-    """Hashes of the meshes and textures that the cousins name, by path."""
-    used = sorted({name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)})
+def _used_files(making: Path, twin: Scene, records: list[dict[str, Any]]) -> dict[str, str]:
+    """Hashes of the twin's file, and of the meshes and textures that it and the cousins name, by path."""
+    cousins = {name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)}
+    used = sorted(cousins | set(assets(twin)) | {TWIN})
     return {name: hashlib.sha256((making / name).read_bytes()).hexdigest() for name in used}
 
 

@@ -5,9 +5,9 @@
     cousins.load(17)                # a `Cousin`: scene, rig, factors
 
 What is in the folder: `cousins.json` (what it was made from, and of every cousin its split, its distance to the twin
-and the hash of its file), `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they share,
-`factors.parquet` (a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written beside its
-place and renamed when it is complete.
+and the hash of its file), `twin.json` and `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they
+share, `factors.parquet` (a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written
+beside its place and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from .draws import SPLITS, Split
 from .rig import Rig
 
 SCHEMA_VERSION = 1
+TWIN = "twin.json"
+"""The file with the twin itself."""
 Ints = NDArray[np.int64]
 
 
@@ -65,7 +67,7 @@ class Manifest(BaseModel):
         config, seed: what was varied, how. task: what every cousin was tried with, "" if with nothing.
         needed: names of objects that no cousin lacks. entries: the cousins. rejected: how many candidates were not
             valid, by reason. tried: number of candidates. versions: of what made them.
-        files: hash of every mesh and texture, by path.
+        files: hash of `twin.json` and of every mesh and texture, by path.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,15 +131,17 @@ class CousinSet:
             SceneError: its file is missing, damaged or was changed.
         """
         entry = self.manifest.entries[position]
-        path = self.folder / entry.file
-        try:
-            contents = path.read_bytes()
-        except OSError as error:
-            raise SceneError(f"{path}: {error.strerror}; copy the whole folder of cousins again") from error
-        if hashlib.sha256(contents).hexdigest() != entry.sha256:
-            raise SceneError(f"{path} is not the file that the set was made with; copy it again, or make the set again")
-        found = CousinFile.model_validate_json(contents)
+        found = self._read(entry.file, entry.sha256)
         return Cousin(entry.index, entry.split, found.scene.in_folder(self.folder), found.rig, self.factors(position))
+
+    @cached_property
+    def twin(self) -> Scene:
+        """The scene that all are cousins of.
+
+        Raises:
+            SceneError: its file is missing, damaged or was changed.
+        """
+        return self._read(TWIN, self.manifest.files.get(TWIN, "")).scene.in_folder(self.folder)
 
     def factors(self, position: int) -> dict[str, Factor]:
         """What was drawn for the cousin at a position, by `axis.name`."""
@@ -156,6 +160,16 @@ class CousinSet:
         """Files that are missing or were changed; reads them all."""
         expected = {entry.file: entry.sha256 for entry in self.manifest.entries} | self.manifest.files
         return [name for name, digest in expected.items() if file_hash(self.folder / name) != digest]
+
+    def _read(self, name: str, sha256: str) -> CousinFile:
+        path = self.folder / name
+        try:
+            contents = path.read_bytes()
+        except OSError as error:
+            raise SceneError(f"{path}: {error.strerror}; copy the whole folder of cousins again") from error
+        if hashlib.sha256(contents).hexdigest() != sha256:
+            raise SceneError(f"{path} is not the file that the set was made with; copy it again, or make the set again")
+        return CousinFile.model_validate_json(contents)
 
     def _of(self, split: str) -> list[Entry]:
         return [entry for entry in self.manifest.entries if entry.split == split]

@@ -1,0 +1,62 @@
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `envs`, `record`, `bench`, `check-robot`, `doctor`.
+
+Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
+the demo's lift or a check of cousins failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the
+commands.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import bench, cousins, environments, machine, scans
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a phone scan to an interactive MuJoCo scene, and from there to a robot in Gymnasium.",
+)
+app.command()(scans.scan)
+app.command()(scans.view)
+app.command()(scans.demo)
+app.command()(cousins.cousins)
+app.command()(cousins.cousins_check)
+app.command()(environments.envs)
+app.command()(environments.record)
+app.command()(environments.check_robot)
+app.command()(machine.doctor)
+benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins.")
+benchmarks.command("real2sim")(bench.bench_real2sim)
+benchmarks.command("experts")(bench.bench_experts)
+benchmarks.command("throughput")(bench.bench_throughput)
+benchmarks.command("cousins")(bench.bench_cousins)
+app.add_typer(benchmarks, name="bench")
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except SystemExit as done:
+        if done.code not in (130, 143):
+            raise
+        # Everything of ours is tidied up by now. Open3D, interrupted half-way, would find its tensors unreleased as the
+        # interpreter ends, and turn the exit code into 1.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(done.code))
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"pocketworlds {__version__}")
+        raise typer.Exit
