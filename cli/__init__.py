@@ -7,6 +7,7 @@ commands.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -46,11 +47,16 @@ def main() -> None:
     except SystemExit as done:
         if done.code not in (130, 143):
             raise
-        # Everything of ours is tidied up by now. Open3D, interrupted half-way, would find its tensors unreleased as the
-        # interpreter ends, and turn the exit code into 1.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(int(done.code))
+        code = int(done.code)
+    else:
+        return
+    # Everything of ours is tidied up by now, but for what the exception held: pools of processes, for one, and their
+    # semaphores. Open3D, interrupted half-way, would find its tensors unreleased as the interpreter ends, and turn the
+    # exit code into 1.
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @app.callback(invoke_without_command=True)

@@ -187,7 +187,9 @@ def _records(
                 yield from json.loads(path.read_text())
         finally:
             # What is still under way is needed no more, whether all was found or somebody interrupts.
-            pool.shutdown(wait=False, cancel_futures=True)
+            for _, future in ahead:
+                if future is not None:
+                    future.cancel()
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
 

@@ -58,7 +58,7 @@ def write_contact_sheet(
     for number, tile in enumerate(tiles):
         row, column = divmod(number, _COLUMNS)
         sheet.paste(tile, (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
-    sheet.save(path, quality=82, optimize=True)
+    sheet.save(path, quality=78, optimize=True)
 
 
 def _doubled() -> tuple[int, int]:
