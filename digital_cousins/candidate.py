@@ -12,7 +12,7 @@ from .axes import VARY
 from .config import CousinConfig
 from .cousin import Cousin
 from .draft import Draft, Family
-from .draws import SPLITS, Draws, Split, axis_rng
+from .draws import SPLITS, Draws, Split, axis_seed
 from .layout import PlacementError
 from .relations import scene_graph
 
@@ -42,10 +42,10 @@ def make_cousin(family: Family, config: CousinConfig, seed: int, index: int) -> 
     split = split_of(index)
     draft = Draft.of(family)
     try:
-        for number, (name, vary) in enumerate(VARY.items()):
+        for name, vary in VARY.items():
             section = getattr(config, name)
             if section.on and config.width > 0:
-                vary(draft, Draws(axis_rng(seed, index, number), split, config.width), section)
+                vary(draft, Draws(axis_seed(seed, index, name), split, config.width), section)
         with quiet():
             scene = _at_rest(draft, index)
             if isinstance(scene, str):

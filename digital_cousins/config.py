@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import SceneError
 
@@ -159,8 +160,8 @@ class CousinConfig(BaseModel):
     articulation: Articulation = Articulation()
     mass: Mass = Mass()
     friction: Friction = Friction()
-    clutter: Clutter = Clutter()
     pose: Pose = Pose()
+    clutter: Clutter = Clutter()
     look: Look = Look()
     light: Light = Light()
     camera: Camera = Camera()
@@ -184,11 +185,17 @@ def read_config(overrides: Sequence[str] = (), *, file: str | Path | None = None
     Raises:
         SceneError: a name or a value makes no sense; the message says which and what is possible.
     """
+    where = "the settings of cousins" if file is None else str(file)
     try:
-        merged = OmegaConf.merge(OmegaConf.load(file) if file is not None else {}, OmegaConf.from_dotlist([*overrides]))
+        written: Any = {} if file is None else OmegaConf.load(file)
+        where = " ".join(["the settings", *overrides])
+        merged = OmegaConf.merge(written, OmegaConf.from_dotlist([*overrides]))
         given: Any = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, OSError, ValueError) as error:
-        raise SceneError(f"the settings of cousins cannot be read: {' '.join(str(error).split())}") from error
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise SceneError(
+            f"{where} cannot be read ({told}); write axis.name=value, axes are {', '.join(AXES)}"
+        ) from error
     try:
         return CousinConfig.model_validate(given)
     except ValidationError as error:
