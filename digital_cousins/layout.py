@@ -54,18 +54,23 @@ def vary_clutter(draft: Draft, draws: Draws, section: Any) -> None:
     ]
     less, more = draws.of("remove"), draws.of("add")
     gone = min(less.count(section.remove), max(len(spare) - 1, 0))
-    for name in sorted(less.rng.permutation(spare)[:gone].tolist()):
+    taken = set(less.rng.permutation(spare)[:gone].tolist())
+    for name in sorted(taken):
         draft.take_away(name)
+    draft.factors |= {f"clutter.{name}.kept": int(name not in taken) for name in spare}
     there = frozenset(draft.objects)
     pool = draft.family.pools[""].candidates
     added = [f"clutter_{k + 1}" for k in range(more.count(section.add) if pool and _tops(draft) else 0)]
     for name in added:
-        draft.objects[name] = pool[draws.of(name).pick(len(pool))].asset.named(name)
+        asset = pool[draws.of(name).pick(len(pool))].asset
+        draft.objects[name] = asset.named(name)
+        draft.factors[f"clutter.{name}.thing"] = asset.name
     draft.factors |= {"clutter.removed": gone, "clutter.added": len(added)}
     if added:
         table = _Table(draft, there)
         for name in added:
-            table.put_down(name, draws.of(f"{name} at"))
+            x, y, turn = table.put_down(name, draws.of(f"{name} at"))
+            draft.factors |= {f"clutter.{name}.x": x, f"clutter.{name}.y": y, f"clutter.{name}.turn": turn}
         table.apply()
 
 
@@ -129,8 +134,12 @@ class _Table:
                 return x, y, angle
         raise PlacementError(f"no free place for {name}")
 
-    def put_down(self, name: str, draws: Draws) -> None:
-        """A free place for a thing that the twin has not got, on a surface that carries something."""
+    def put_down(self, name: str, draws: Draws) -> tuple[float, float, float]:
+        """A free place for a thing that the twin has not got, on a surface that carries something.
+
+        Returns:
+            Where it lies in the world: x and y [m], and its turn [rad].
+        """
         draft, start = self._draft, self._now[name]
         tops = _tops(draft)
         for _ in range(TRIES):
@@ -138,7 +147,8 @@ class _Table:
             low, high = self._around(surface.name)
             at = draws.rng.uniform(low, high)
             x, y = (float(v) for v in at - start.center)
-            motion = Motion(x, y, float(draws.rng.uniform(-math.pi, math.pi)), start.center)
+            turn = float(draws.rng.uniform(-math.pi, math.pi))
+            motion = Motion(x, y, turn, start.center)
             moved = motion.of(start)
             plate = self._twin[surface.name]
             corners = moved.center + _corners(moved)
@@ -153,7 +163,7 @@ class _Table:
                 self._poses[name] = pose.model_copy(update={"position": position})
                 self._final[name] = replace(moved, low=moved.low + lift, high=moved.high + lift)
                 draft.objects[name] = item.model_copy(update={"support": surface.name})
-                return
+                return float(at[0]), float(at[1]), turn
         raise PlacementError("no free place for clutter")
 
     def _around(self, surface: str) -> tuple[Array, Array]:
