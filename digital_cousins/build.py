@@ -17,7 +17,7 @@ import pickle
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ def make_cousins(
         config: what varies; None for the defaults. seed: of everything that is drawn.
         library: categories that may stand in; None for the built-in ones.
         check: tries a task in each. needed: names of objects that no cousin may lack.
-        workers: processes, 0 for all processors. replace: whether a set that is there may go.
+        workers: processes, 0 for all processors; 1 works in this one. replace: whether a set that is there may go.
         notify: called with what is going on and its finished share in [0, 1].
 
     Raises:
@@ -212,13 +212,12 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
     common = pickle.dumps((family, config, seed, check))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,)) as pool:
+    with _pool(workers, common) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
         try:
             while True:
-                while len(ahead) < 2 * workers:
+                while len(ahead) < (2 * workers if workers > 1 else 1):
                     path = making / "chunks" / f"{number:06d}.json"
                     ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
                     number += 1
@@ -232,6 +231,23 @@ def _records(
             for _, future in ahead:
                 if future is not None:
                     future.cancel()
+
+
+def _pool(workers: int, common: bytes) -> Executor:
+    if workers == 1:
+        _start(common)
+        return _Here()
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,))
+
+
+class _Here(Executor):
+    """Does at once, in this process, what it is given: one worker needs no other."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []

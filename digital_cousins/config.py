@@ -189,7 +189,7 @@ def read_config(overrides: Sequence[str] = (), *, file: str | Path | None = None
     try:
         merged = OmegaConf.merge(_contents(file) if file is not None else {}, OmegaConf.from_dotlist([*overrides]))
         given: Any = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
         told = " ".join(str(error).split())[:300]
         raise SceneError(
             f"the settings of cousins{given_in} cannot be read: {told}; write axis.name=value, axes are "
