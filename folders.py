@@ -12,6 +12,15 @@ from pathlib import Path
 from .errors import PocketWorldsError
 
 
+def check_free(out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]) -> None:
+    """Refuses a place that `new_folder` would refuse, before the work that goes into it; see there."""
+    if out.exists():
+        if not replace:
+            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
+            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")
+
+
 @contextmanager
 def new_folder(
     out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]
@@ -27,11 +36,7 @@ def new_folder(
         error: `out` exists and may not go, or its parent cannot be written to.
     """
     out = Path(os.path.abspath(out))
-    if out.exists():
-        if not replace:
-            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
-            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")
+    check_free(out, replace=replace, marks=marks, noun=noun, error=error)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))

@@ -62,7 +62,7 @@ def make_family(
         folder,
         level=config.kinship if swapping else "twin",
         count=config.instance.pool,
-        clutter=CLUTTER if config.clutter.on and config.width > 0 else 0,
+        clutter=CLUTTER if config.clutter.on and config.clutter.add and config.width > 0 else 0,
         seed=seed,
     )
     return Family(twin.in_folder(folder), graph, pools, make_textures(folder, TEXTURES, seed), frozenset(needed))
