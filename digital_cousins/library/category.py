@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -73,6 +73,7 @@ class Category:
         natural: proportions x / y that are drawn where no size is given, None as `x_over_y`; (1, 1) is round.
         mobility: "free", or "fixed" for what stays where it stands.
         rolls: it may roll in place.
+        solid: what a solid model of one weighs like, "" for its first material.
         volume_note: why its collision shapes and its look differ in volume by more than 10 %, "" where they do not.
     """
 
@@ -88,7 +89,12 @@ class Category:
     mobility: Literal["free", "fixed"] = "free"
     rolls: bool = False
     volume_note: str = ""
-    summary: str = field(default="")
+    solid: str = ""
+
+    @property
+    def like(self) -> str:
+        """The material that a model of one weighs like if it is filled all through: a can like water."""
+        return self.solid or self.materials[0]
 
     def build(self, size: Size, shape: Mapping[str, float], rng: np.random.Generator) -> Asset:
         """One of exactly these outer extents [m] and shape; `rng` chooses materials and colours.

@@ -93,6 +93,7 @@ HOUSEHOLD = (
             "taper": Parameter(0.55, 1.0, "upper over lower diameter of the shade"),
         },
         ("painted_steel", "steel", "ceramic", "fabric"),
+        solid="fabric",
         x_over_y=NEARLY_ROUND,
         natural=ROUND,
         z_over_x=(1.2, 2.2),

@@ -28,7 +28,7 @@ from ...scenes.scene import (
     Vec3,
     Visual,
 )
-from .asset import file_name
+from .asset import file_name, stored
 from .materials import Substance
 from .shapes import FINE, Float, Shape, block, hull, rod
 
@@ -195,7 +195,7 @@ def _collision(shape: CollisionGeom | Float, shift: Float, files: dict[str, byte
     mesh = solid.to_mesh64()
     text = obj_text(np.asarray(mesh.vert_properties[:, :3]), np.asarray(mesh.tri_verts, np.int64))
     x, y, z = (float(v) for v in np.ptp(shape, axis=0))
-    return CollisionGeom(shape="mesh", size=(x, y, z), mesh=_stored(text, files))
+    return CollisionGeom(shape="mesh", size=(x, y, z), mesh=stored(text, files))
 
 
 def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: dict[str, bytes]) -> Visual:
@@ -208,7 +208,7 @@ def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: d
     normals = corner_normals(vertices, faces)
     if len(colours) == 1:
         text = obj_text(vertices, faces, None, normals)
-        return Visual(mesh=_stored(text, files), material=Material(rgba=colours[0]))
+        return Visual(mesh=stored(text, files), material=Material(rgba=colours[0]))
     starts = np.asarray(mesh.run_index) // 3
     index = np.zeros(len(faces), np.int64)
     for run, original in enumerate(mesh.run_original_id):
@@ -218,7 +218,7 @@ def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: d
     texture = file_name("textures", contents, "png")
     files[texture] = contents
     text = obj_text(vertices, faces, uv, normals)
-    return Visual(mesh=_stored(text, files), material=Material(rgba=(1, 1, 1, 1), texture=texture))
+    return Visual(mesh=stored(text, files), material=Material(rgba=(1, 1, 1, 1), texture=texture))
 
 
 @cache
@@ -228,10 +228,3 @@ def _palette(colours: tuple[Rgba, ...]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.repeat(np.repeat(pixels[None], 4, axis=0), 4, axis=1)).save(stream, "PNG")
     return stream.getvalue()
-
-
-def _stored(text: str, files: dict[str, bytes]) -> str:
-    contents = text.encode()
-    path = file_name("meshes", contents, "obj")
-    files[path] = contents
-    return path
