@@ -159,7 +159,8 @@ class Category:
         return x, y, z
 
     def _draw_size(self, rng: np.random.Generator) -> Size:
-        x, y, z = (float(rng.uniform(*bounds)) for bounds in self.sizes)
+        # Factors of two are equally likely: there are more small boxes than large ones.
+        x, y, z = (math.exp(rng.uniform(math.log(low), math.log(high))) for low, high in self.sizes)
         proportion = self.natural or self.x_over_y
         if proportion is not None:
             x = y * float(rng.uniform(*proportion))

@@ -29,7 +29,7 @@ from ...scenes.scene import Body, CollisionGeom, Estimate, Material, Pose, Scene
 from . import CATEGORIES
 from .asset import Asset, stored
 from .category import Category
-from .checks import Checks, check_asset
+from .checks import MAX_VOLUME_ERROR, Checks, check_asset
 from .materials import MATERIALS, Substance
 from .model_files import FORMATS, Model, read_model
 from .own import OwnCategory
@@ -37,6 +37,7 @@ from .shapes import Float
 
 INDEX, SCHEMA_VERSION = "library.json", 1
 UNKNOWN = "object"
+CONVEX = "walls are thicker, or cavities narrower, to the touch than to the eye"
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _add(path: Path, folder: Path, category: str, material: str | None, units: s
     source = str(path.relative_to(folder)) if folder.is_dir() else path.name
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(source).with_suffix("").as_posix().replace("/", "-")).strip("_.-")
     asset = _asset(model, model.vertices, category, name or category, substance, kind)
-    checks = check_asset(asset, rolls=bool(kind and kind.rolls))
+    checks = check_asset(asset, rolls=bool(kind and kind.rolls), volume_note=CONVEX)
     if checks.problems:
         # It may have been modelled upright: laid on its most likely side it may stay.
         turns, _ = trimesh.poses.compute_stable_poses(
@@ -177,12 +178,14 @@ def _add(path: Path, folder: Path, category: str, material: str | None, units: s
         if len(turns):
             laid = model.vertices @ turns[0][:3, :3].T
             other = _asset(model, laid, category, name or category, substance, kind)
-            again = check_asset(other, rolls=bool(kind and kind.rolls))
+            again = check_asset(other, rolls=bool(kind and kind.rolls), volume_note=CONVEX)
             if not again.problems:
                 notes.append("It was laid on the side that it most likely rests on.")
                 asset, checks = other, again
     if checks.problems:
         raise AssetError(f"{path} was refused: " + "; ".join(checks.problems))
+    if abs(checks.volume_ratio - 1) > MAX_VOLUME_ERROR:
+        notes.append(f"Its convex parts have {checks.volume_ratio:.0%} of its volume: {CONVEX}.")
     return Added(asset, source, tuple(notes), checks)
 
 
