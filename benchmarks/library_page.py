@@ -75,7 +75,8 @@ pocketworlds library picture --out pictures
 
 Each file becomes an asset, or is refused with the reason. Units and the axis that is up are taken from the format (glTF
 and USD tell them) or guessed from the size, and said; holes are closed where they can be; the solid is cut into convex
-parts as a scan's objects are; it weighs as its category or `--material` does; and it must stand. A folder or file name
+parts as a scan's objects are; it weighs as its category or `--material` does; and it must stand. It is
+drawn in its mean colour, without its texture. A folder or file name
 such as `mug/3.glb` or `mug_3.glb` tells the category. `load_library("my-library")` gives these categories beside the
 built-in ones; things of your own are scaled evenly to the size asked for, those of about its proportions only.
 """
@@ -116,7 +117,7 @@ def _summary(figures: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         [
             f"[{name.replace('_', ' ')}](#{name})",
-            f"{100 * row['volume']:.0f} %" + (" (1)" if CATEGORIES[name].volume_note else ""),
+            f"{100 * row['volume']:.0f} %",
             f"{100 * row['inertia']:.2f} %",
             f"{1000 * row['drift']:.1f} mm",
             f"{math.degrees(row['tilt']):.2f}°" if not CATEGORIES[name].rolls else "rolls",
@@ -126,9 +127,8 @@ def _summary(figures: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for name, row in figures.items()
     ]
-    notes = [f"{name}: {kind.volume_note}" for name, kind in CATEGORIES.items() if kind.volume_note]
     columns = ["category", "volume", "inertia", "drift", "tilt", "opens", "shapes", "vertices"]
-    return _table(columns, rows) + f"\n\n(1) On purpose: {'; '.join(notes)}."
+    return _table(columns, rows)
 
 
 def _moves(name: str) -> bool:

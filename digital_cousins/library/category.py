@@ -74,7 +74,6 @@ class Category:
         mobility: "free", or "fixed" for what stays where it stands.
         rolls: it may roll in place.
         solid: what a solid model of one weighs like, "" for its first material.
-        volume_note: why its collision shapes and its look differ in volume by more than 10 %, "" where they do not.
     """
 
     name: str
@@ -88,7 +87,6 @@ class Category:
     natural: Range | None = None
     mobility: Literal["free", "fixed"] = "free"
     rolls: bool = False
-    volume_note: str = ""
     solid: str = ""
 
     @property
@@ -102,6 +100,7 @@ class Category:
         Raises:
             AssetError: a size or parameter is out of range, missing or unknown; the message gives the ranges.
         """
+        size = (float(size[0]), float(size[1]), float(size[2]))
         design = self.design(size, shape, rng)
         low, high = design.bounds
         if not np.allclose(high - low, size, rtol=0, atol=1e-6):

@@ -74,7 +74,7 @@ def check_category(kind: Category, seed: int, size: Size | None = None) -> tuple
     shape = {key: parameters[key] for key in kind.shape}
     asset = kind.build(extents, shape, np.random.default_rng(seed))
     design = kind.design(extents, shape, np.random.default_rng(seed))
-    return asset, check_asset(asset, design, rolls=kind.rolls, volume_note=kind.volume_note)
+    return asset, check_asset(asset, design, rolls=kind.rolls)
 
 
 def check_asset(asset: Asset, design: Design | None = None, *, rolls: bool = False, volume_note: str = "") -> Checks:

@@ -194,18 +194,25 @@ def _colour(meshes: list[trimesh.Trimesh]) -> Rgba:
     """Mean colour, by area; grey where there is none."""
     total, area = np.zeros(3), 0.0
     for mesh in meshes:
-        visual: Any = mesh.visual
-        try:
-            if visual.kind == "texture":
-                visual = visual.to_color()
-            colours = np.asarray(visual.face_colors, np.float64)[:, :3] / 255
-        except (AttributeError, IndexError, TypeError, ValueError):
-            continue
-        if visual.kind is None or len(colours) != len(mesh.faces):
-            continue
-        total += (mesh.area_faces[:, None] * colours).sum(axis=0)
-        area += float(mesh.area_faces.sum())
+        colours = _face_colours(mesh)
+        if colours is not None:
+            total += (mesh.area_faces[:, None] * colours).sum(axis=0)
+            area += float(mesh.area_faces.sum())
     if area <= 0:
         return (0.7, 0.7, 0.7, 1.0)
     r, g, b = (round(float(v), 4) for v in total / area)
     return (r, g, b, 1.0)
+
+
+def _face_colours(mesh: trimesh.Trimesh) -> Float | None:
+    """RGB in [0, 1] of the faces [F, 3], from texture, material or colours; None where it has none."""
+    visual: Any = mesh.visual
+    if visual is None or visual.kind is None:
+        return None
+    if visual.kind != "texture":
+        return np.asarray(visual.face_colors, np.float64)[:, :3] / 255
+    if visual.uv is not None:
+        corners = np.asarray(visual.to_color().vertex_colors, np.float64)
+        if corners.shape == (len(mesh.vertices), 4):
+            return np.asarray(corners[mesh.faces, :3].mean(axis=1)) / 255
+    return np.tile(np.asarray(visual.material.main_color, np.float64)[:3] / 255, (len(mesh.faces), 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 from pocketworlds.cli import app
 from pocketworlds.digital_cousins.library import CATEGORIES, Category
 from pocketworlds.digital_cousins.library.checks import check_asset
@@ -86,6 +87,20 @@ def test_gltf_has_y_up_and_metres_and_the_name_tells_the_category(tmp_path: Path
     assert added.asset.item.body.inertial.mass.value == pytest.approx(float(cup().volume) * 2500, rel=1e-3)
     assert len(added.asset.item.body.collision) > 4  # it stays hollow to the touch
     assert added.checks.problems == ()
+
+
+@pytest.mark.parametrize("textured", [True, False])
+def test_colour_of_texture_or_material_is_kept(tmp_path: Path, textured: bool) -> None:
+    box = trimesh.creation.box(BOX)
+    picture = Image.fromarray(np.tile(np.uint8([200, 100, 50]), (8, 8, 1))) if textured else None
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=picture, baseColorFactor=None if textured else [200, 100, 50, 255]
+    )
+    uv = np.random.default_rng(0).random((8, 2)) if textured else None
+    box.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    box.export(tmp_path / "box.glb")
+    rgba = one(tmp_path, tmp_path / "lib").asset.item.body.visual.material.rgba
+    assert rgba == pytest.approx((200 / 255, 100 / 255, 50 / 255, 1.0), abs=0.01)
 
 
 @pytest.mark.parametrize(("up", "size"), [("Z", (0.12, 0.08, 0.05)), ("Y", (0.12, 0.05, 0.08))])
