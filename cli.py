@@ -1,4 +1,4 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `envs`, `record`, `bench`, `check-robot`, `doctor`.
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `envs`, `record`, `library`, `bench`, `check-robot`, `doctor`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the commands.
@@ -38,6 +38,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction and speed.")
 app.add_typer(bench, name="bench")
+library = typer.Typer(no_args_is_help=True, help="The asset library: its categories, and things of your own.")
+app.add_typer(library, name="library")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Debug = Annotated[
@@ -317,6 +319,68 @@ def bench_throughput(
             session.answer(result.to_dict())
         else:
             session.console.print(result.text(), markup=False, highlight=False, soft_wrap=True)
+
+
+@library.command("add")
+def library_add(
+    folder: Annotated[Path, typer.Argument(help="Folder with GLB, OBJ, PLY, STL, USD or USDZ files, or one file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Library folder to make, or to add to.")],
+    category: Annotated[str | None, typer.Option(help="What they are [default: by folder or file name].")] = None,
+    material: Annotated[str | None, typer.Option(help="What they are made of [default: by category].")] = None,
+    units: Annotated[
+        Literal["m", "cm", "mm", "inch"] | None, typer.Option(help="Units of the files [default: by format and size].")
+    ] = None,
+    up: Annotated[Literal["x", "y", "z"] | None, typer.Option(help="Axis that is up [default: by format].")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Turn model files into assets: closed, convex parts, mass, and checked to stand."""
+    with _Session(as_json, debug, "the library is as it was") as session:
+        from .digital_cousins.library.user import add_assets
+
+        with StageProgress() as progress:
+            notify = session.watched(progress.notify)
+            report = add_assets(folder, out, category=category, material=material, units=units, up=up, notify=notify)
+        if as_json:
+            session.answer({"library": str(out.absolute()), **report.to_dict()})
+        else:
+            for line in (*report.lines(), f"library  {out.absolute()}"):
+                _say(session.console, line)
+
+
+@library.command("list")
+def library_list(
+    folder: Annotated[Path | None, typer.Argument(metavar="[LIB]", help="A library folder of your own.")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the categories: sizes, tags, and how many of your own there are."""
+    with _Session(as_json, debug, "nothing was changed") as session:
+        from .digital_cousins.library.user import describe
+
+        rows = describe(folder)
+        if as_json:
+            session.answer({"categories": rows})
+        else:
+            table = Table("category", "x (cm)", "y (cm)", "z (cm)", "own", "tags", box=None, pad_edge=False)
+            for row in rows:
+                spans = (f"{100 * low:.1f}-{100 * high:.1f}" for low, high in row["sizes"])
+                table.add_row(row["name"], *spans, str(row["own"] or ""), ", ".join(row["tags"]))
+            session.console.print(table)
+
+
+@library.command("picture")
+def library_picture(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("out/library"),
+    debug: Debug = False,
+) -> None:
+    """Draw three things of each category, and one sheet of everything."""
+    with _Session(False, debug, "the pictures that are finished are kept") as session:
+        from .digital_cousins.library.pictures import draw_pictures
+
+        with StageProgress() as progress:
+            files = draw_pictures(out, notify=session.watched(progress.notify))
+        _say(session.console, f"{len(files)} pictures  {out.absolute()}")
 
 
 @app.command()
