@@ -32,7 +32,7 @@ class Side:
     def __init__(self, env_id: str, worlds: int, scene: Any, **keywords: Any) -> None:
         """Makes it; every world has a scene of its own where there are enough."""
         start = time.perf_counter()
-        endless = {"autoreset_mode": "Disabled", "max_episode_steps": 10**6}
+        endless: dict[str, Any] = {"autoreset_mode": "Disabled", "max_episode_steps": 10**6}
         env = gym.make_vec(env_id, num_envs=worlds, scene=scene, **endless, **keywords).unwrapped
         assert isinstance(env, WorldVectorEnv)
         self.env, self.made = env, time.perf_counter() - start
@@ -67,14 +67,15 @@ def main() -> None:
     args = parser.parse_args()
     found = load_cousins(args.cousins)
     count = min(args.worlds, len(found))
-    keywords = {"object": args.object, "object_jitter": 0.0}
+    keywords: dict[str, Any] = {"object": args.object, "object_jitter": 0.0}
     cousins = Side(args.env_id, args.worlds, [found.load(k) for k in range(count)], **keywords)
     twins = Side(args.env_id, args.worlds, resolve_scene(args.twin)[0][0], **keywords)
     rng = np.random.default_rng(0)
     ratios, resets = [], []
     tenth = np.arange(args.worlds) % 10 == 0
     for turn in range(TURNS):
-        actions = rng.uniform(-1, 1, (STEPS, *cousins.env.action_space.shape)).astype(np.float32)
+        shape = (STEPS, args.worlds, cousins.env.simulator.action_size)
+        actions = rng.uniform(-1, 1, shape).astype(np.float32)
         first, second = (cousins, twins) if turn % 2 else (twins, cousins)
         seconds = {id(side): side.steps(actions) for side in (first, second)}
         ratios.append(seconds[id(twins)] / seconds[id(cousins)])
