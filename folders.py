@@ -12,6 +12,15 @@ from pathlib import Path
 from .errors import PocketWorldsError
 
 
+def check_free(out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]) -> None:
+    """Refuses a place that `new_folder` would refuse, before the work that goes into it; see there."""
+    if out.exists():
+        if not replace:
+            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
+        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
+            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")
+
+
 @contextmanager
 def new_folder(
     out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]
@@ -47,17 +56,3 @@ def new_folder(
             os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def check_free(out: Path, *, replace: bool, marks: Sequence[str], noun: str, error: type[PocketWorldsError]) -> None:
-    """Raises what `new_folder` would raise because of what is there now: before work that takes long.
-
-    Raises:
-        error: `out` exists and may not go.
-    """
-    out = Path(os.path.abspath(out))
-    if out.exists():
-        if not replace:
-            raise error(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-        if not out.is_dir() or (any(out.iterdir()) and not any((out / mark).exists() for mark in marks)):
-            raise error(f"{out} is not a {noun} and will not be overwritten; choose another folder")

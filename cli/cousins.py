@@ -41,6 +41,9 @@ def cousins(
         ),
     ] = None,
     object: Annotated[str | None, typer.Option(metavar="NAME", help="The object that the task is for.")] = None,
+    library: Annotated[
+        Path | None, typer.Option(metavar="LIB", help="A library folder of your own, beside the built-in things.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for all processors. Changes but the speed.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the set if there is one.")] = False,
     as_json: AsJson = False,
@@ -51,6 +54,7 @@ def cousins(
         from ..agents.cousin_check import choose_check
         from ..digital_cousins.build import make_cousins
         from ..digital_cousins.config import read_config
+        from ..digital_cousins.library.user import load_library
         from ..envs.config import resolve_twin
 
         start = time.monotonic()
@@ -73,6 +77,7 @@ def cousins(
                 count=count,
                 config=chosen,
                 seed=seed,
+                library=None if library is None else load_library(library),
                 check=check,
                 needed=() if object is None else (object,),
                 workers=workers,

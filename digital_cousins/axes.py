@@ -8,11 +8,13 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..scenes import SceneObject
 from ..scenes.scene import Body, Colour, Estimate, Lighting, Material, Part, Rgba, Vec3
 from .config import CousinConfig
+from .cousin import Factor
 from .draft import Draft
 from .draws import Draws
 from .layout import vary_clutter, vary_poses
@@ -20,14 +22,15 @@ from .pools import Candidate
 from .scaling import stretched, with_mass
 
 Vary = Callable[[Draft, Draws, Any], None]
+_STEEPEST = 1.2  # the far light leans by no more [rad]
 
 
 def instance(draft: Draft, draws: Draws, section: Any) -> None:
     """Lets things of the library stand in for objects."""
     for name, item in draft.objects.items():
-        pool = draft.family.pools[name].candidates
-        swap = draws.chance(section.share) and bool(pool)
-        chosen = pool[draws.pick(len(pool))] if swap else None
+        pool, own = draft.family.pools[name].candidates, draws.of(name)
+        swap = own.chance(section.share) and bool(pool)
+        chosen = pool[own.pick(len(pool))] if swap else None
         draft.factors[f"instance.{name}"] = chosen.asset.name if chosen is not None else "twin"
         if chosen is not None:
             draft.objects[name] = stand_in(item, chosen)
@@ -37,7 +40,9 @@ def shape(draft: Draft, draws: Draws, section: Any) -> None:
     """Stretches objects along their own axes."""
     for name, item in draft.objects.items():
         if not _carries(draft, item):
-            factors = (draws.factor(section.factor), draws.factor(section.factor), draws.factor(section.factor))
+            own = draws.of(name)
+            x, y, z = (_fitting(item, own.factor(section.factor)) for _ in range(3))
+            factors = (x, y, z)
             draft.objects[name] = _standing(item, stretched(item, factors))
             draft.factors |= {f"shape.{name}.{axis}": f for axis, f in zip("xyz", factors, strict=True)}
 
@@ -46,7 +51,7 @@ def scale(draft: Draft, draws: Draws, section: Any) -> None:
     """Makes objects larger and smaller."""
     for name, item in draft.objects.items():
         if not _carries(draft, item):
-            factor = draws.factor(section.factor)
+            factor = _fitting(item, draws.of(name).factor(section.factor))
             draft.objects[name] = _standing(item, stretched(item, (factor, factor, factor)))
             draft.factors[f"scale.{name}"] = factor
 
@@ -56,14 +61,14 @@ def articulation(draft: Draft, draws: Draws, section: Any) -> None:
     for name, item in draft.objects.items():
         if item.parts:
             draft.objects[name] = item.model_copy(
-                update={"parts": tuple(_moving(part, draft, draws, section) for part in item.parts)}
+                update={"parts": tuple(_moving(part, draft, draws.of(part.name), section) for part in item.parts)}
             )
 
 
 def mass(draft: Draft, draws: Draws, section: Any) -> None:
     """Makes objects heavier and lighter."""
     for name, item in draft.objects.items():
-        factor = draws.factor(section.factor)
+        factor = draws.of(name).factor(section.factor)
         parts = tuple(part.model_copy(update={"body": with_mass(part.body, factor)}) for part in item.parts)
         draft.objects[name] = item.model_copy(update={"body": with_mass(item.body, factor), "parts": parts})
         draft.factors[f"mass.{name}"] = factor
@@ -72,12 +77,12 @@ def mass(draft: Draft, draws: Draws, section: Any) -> None:
 def friction(draft: Draft, draws: Draws, section: Any) -> None:
     """Makes objects and surfaces rougher and smoother: MuJoCo takes the larger of the two in contact."""
     for name, item in draft.objects.items():
-        factor = draws.factor(section.factor)
+        factor = draws.of(name).factor(section.factor)
         parts = tuple(part.model_copy(update={"body": _rougher(part.body, factor)}) for part in item.parts)
         draft.objects[name] = item.model_copy(update={"body": _rougher(item.body, factor), "parts": parts})
         draft.factors[f"friction.{name}"] = factor
     for name, surface in draft.surfaces.items():
-        factor = draws.factor(section.factor)
+        factor = draws.of(name).factor(section.factor)
         draft.surfaces[name] = surface.model_copy(update={"friction": _times(surface.friction, factor)})
         draft.factors[f"friction.{name}"] = factor
 
@@ -85,33 +90,55 @@ def friction(draft: Draft, draws: Draws, section: Any) -> None:
 def look(draft: Draft, draws: Draws, section: Any) -> None:
     """Changes colours, and gives plain things procedural textures."""
     for name, item in draft.objects.items():
-        hue, light = draws.shift(section.hue), draws.factor(section.lightness)
-        textured = draws.chance(section.textured)
-        texture = draft.family.textures[draws.pick(len(draft.family.textures))] if textured else None
-
-        def painted(body: Body, hue: float = hue, light: float = light, texture: str | None = texture) -> Body:
-            plain = body.visual.mesh is None and body.visual.material.texture is None
-            material = _recoloured(body.visual.material, hue, light, texture if plain else None)
-            return body.model_copy(update={"visual": body.visual.model_copy(update={"material": material})})
-
-        parts = tuple(part.model_copy(update={"body": painted(part.body)}) for part in item.parts)
-        draft.objects[name] = item.model_copy(update={"body": painted(item.body), "parts": parts})
-        draft.factors |= {f"look.{name}.hue": hue, f"look.{name}.lightness": light}
-        draft.factors[f"look.{name}.texture"] = texture or "none"
+        paint = _Paint.drawn(draft, draws.of(name), section)
+        parts = tuple(part.model_copy(update={"body": paint.body(part.body)}) for part in item.parts)
+        draft.objects[name] = item.model_copy(update={"body": paint.body(item.body), "parts": parts})
+        plain = any(map(_plain, (item.body, *(part.body for part in item.parts))))
+        draft.factors |= paint.factors(name, plain)
     for name, surface in draft.surfaces.items():
-        hue, light = draws.shift(section.hue), draws.factor(section.lightness)
-        textured = draws.chance(section.textured)
-        texture = draft.family.textures[draws.pick(len(draft.family.textures))] if textured else None
-        plain = surface.material.texture is None
-        material = _recoloured(surface.material, hue, light, texture if plain else None)
-        draft.surfaces[name] = surface.model_copy(update={"material": material})
-        draft.factors |= {f"look.{name}.hue": hue, f"look.{name}.lightness": light}
-        draft.factors[f"look.{name}.texture"] = texture or "none"
+        paint, plain = _Paint.drawn(draft, draws.of(name), section), surface.material.texture is None
+        draft.surfaces[name] = surface.model_copy(update={"material": paint.on(surface.material, plain)})
+        draft.factors |= paint.factors(name, plain)
+
+
+@dataclass(frozen=True)
+class _Paint:
+    """How one thing's look changes: `hue` [rad], `lightness` (a factor), and a texture for what is plain, or None."""
+
+    hue: float
+    lightness: float
+    texture: str | None
+
+    @classmethod
+    def drawn(cls, draft: Draft, draws: Draws, section: Any) -> _Paint:
+        hue, lightness = draws.shift(section.hue), draws.factor(section.lightness)
+        textures = draft.family.textures if draws.chance(section.textured) else ()
+        return cls(hue, lightness, textures[draws.pick(len(textures))] if textures else None)
+
+    def on(self, material: Material, plain: bool) -> Material:
+        return _recoloured(material, self.hue, self.lightness, self.texture if plain else None)
+
+    def body(self, body: Body) -> Body:
+        material = self.on(body.visual.material, _plain(body))
+        return body.model_copy(update={"visual": body.visual.model_copy(update={"material": material})})
+
+    def factors(self, name: str, plain: bool) -> dict[str, Factor]:
+        texture = self.texture if plain and self.texture is not None else "none"
+        return {
+            f"look.{name}.hue": self.hue,
+            f"look.{name}.lightness": self.lightness,
+            f"look.{name}.texture": texture,
+        }
+
+
+def _plain(body: Body) -> bool:
+    """Whether a body is drawn as primitives of one colour."""
+    return body.visual.mesh is None and body.visual.material.texture is None
 
 
 def light(draft: Draft, draws: Draws, section: Any) -> None:
     """Moves the far light, and makes all lights stronger, weaker, warmer or colder."""
-    lean, around = draws.amount(section.lean), float(draws.rng.uniform(0, 2 * math.pi))
+    lean, around = min(draws.amount(section.lean), _STEEPEST), float(draws.rng.uniform(0, 2 * math.pi))
     strength, warmth = draws.factor(section.strength), draws.shift(section.warmth)
     old = draft.lighting
 
@@ -121,12 +148,12 @@ def light(draft: Draft, draws: Draws, section: Any) -> None:
 
     x, y, z = (v / math.hypot(*old.direction) for v in old.direction)
     draft.lighting = Lighting(
-        direction=(x + math.tan(min(lean, 1.2)) * math.cos(around), y + math.tan(min(lean, 1.2)) * math.sin(around), z),
+        direction=(x + math.tan(lean) * math.cos(around), y + math.tan(lean) * math.sin(around), z),
         far=tinted(old.far),
         camera=tinted(old.camera),
         ambient=tinted(old.ambient),
     )
-    draft.factors |= {"light.lean": lean, "light.strength": strength, "light.warmth": warmth}
+    draft.factors |= {"light.lean": lean, "light.around": around, "light.strength": strength, "light.warmth": warmth}
 
 
 def camera(draft: Draft, draws: Draws, section: Any) -> None:
@@ -171,8 +198,8 @@ VARY: dict[str, Vary] = {
     "articulation": articulation,
     "mass": mass,
     "friction": friction,
-    "clutter": vary_clutter,
     "pose": vary_poses,
+    "clutter": vary_clutter,
     "look": look,
     "light": light,
     "camera": camera,
@@ -206,6 +233,11 @@ def _turned(q: tuple[float, float, float, float], angle: float) -> tuple[float, 
     c, s = math.cos(angle / 2), math.sin(angle / 2)
     w, x, y, z = q
     return (w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s)
+
+
+def _fitting(item: SceneObject, factor: float) -> float:
+    """A factor of size: furniture has its place between other furniture, and gets no larger."""
+    return min(factor, 1 / factor) if item.mobility == "fixed" else factor
 
 
 def _carries(draft: Draft, item: SceneObject) -> bool:

@@ -17,9 +17,11 @@ import pickle
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,12 +35,13 @@ from ..scenes.folder import assets
 from .candidate import Rejected, make_cousin
 from .config import CousinConfig
 from .cousin import MANIFEST, Cousin
-from .cousin_set import TWIN, CousinFile, CousinSet, Entry, Manifest, load_cousins, write_table
+from .cousin_set import TABLE, TWIN, CousinFile, CousinSet, Entry, Manifest, file_hash, load_cousins, write_table
 from .draft import Family
 from .draws import SPLITS, Split
 from .family import make_family, scene_hash
 from .features import describe
-from .library import CATEGORIES, Category
+from .library import CATEGORIES
+from .library.own import Kind, OwnCategory
 from .matching import distance
 from .report import write_report
 from .rig import NO_DIFFERENCE
@@ -73,7 +76,7 @@ def make_cousins(
     count: int,
     config: CousinConfig | None = None,
     seed: int = 0,
-    library: Mapping[str, Category] | None = None,
+    library: Mapping[str, Kind] | None = None,
     check: Check | None = None,
     needed: Collection[str] = (),
     workers: int = 0,
@@ -84,20 +87,22 @@ def make_cousins(
     """Makes `count` cousins of a scene, and writes them to the folder `out`.
 
     Args:
-        twin: the scene, at rest. out: the folder to make. count: number of cousins, at least 10.
+        twin: the scene, at rest. out: the folder to make. count: number of cousins, at least 6.
         config: what varies; None for the defaults. seed: of everything that is drawn.
         library: categories that may stand in; None for the built-in ones.
         check: tries a task in each. needed: names of objects that no cousin may lack.
-        workers: processes, 0 for all processors. replace: whether a set that is there may go.
+        workers: processes, 0 for all processors; 1 works in this one. replace: whether a set that is there may go.
         notify: called with what is going on and its finished share in [0, 1]. counted: called after every candidate
             with how many were taken so far, and how many were tried.
 
     Raises:
-        SceneError: the scene does not do, `out` exists, or too few candidates are valid; the message says why.
+        SceneError: the scene does not do, `out` exists or cannot be written, or too few candidates are valid; the
+            message says why.
     """
     if count < len(SPLITS) * 2:
         raise SceneError(f"a set has at least {len(SPLITS) * 2} cousins, to have some for each split; got {count}")
     config = config or CousinConfig()
+    out = Path(os.path.abspath(out))
     check_free(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError)
     request: dict[str, Any] = {
         "twin": scene_hash(twin),
@@ -105,59 +110,100 @@ def make_cousins(
         "seed": seed,
         "check": check.name if check is not None else "",
         "needed": sorted(needed),
-        "library": sorted(library or CATEGORIES),
+        "library": _told_apart(library or CATEGORIES),
         "versions": _versions(),
     }
-    making = _resume(out, request)
-    notify("family", 0.0)
-    family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
-    (making / TWIN).write_bytes(CousinFile(scene=twin, rig=NO_DIFFERENCE).encoded())
-    notify("family", 1.0)
+    making = out.parent / f".{out.name}.making"
+    with _told_of_trouble(out):
+        _resume(making, request)
+        notify("family", 0.0)
+        family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
+        (making / TWIN).write_bytes(CousinFile(scene=twin, rig=NO_DIFFERENCE).encoded())
+        notify("family", 1.0)
+        records = _records(family, config, seed, check, making, workers or (os.cpu_count() or 1))
+        with closing(records):
+            found = _find(records, making, count, notify, counted)
+        notify("writing", 0.0)
+        write_table(making / TABLE, [record["factors"] for record in found.records])
+        manifest = Manifest(
+            twin=twin.name,
+            twin_sha256=request["twin"],
+            config=config,
+            seed=seed,
+            task=request["check"],
+            needed=tuple(request["needed"]),
+            entries=tuple(_entry(record) for record in found.records),
+            rejected=dict(sorted(found.rejected.items())),
+            tried=found.tried,
+            versions=request["versions"],
+            files=_files(making, twin, found.records),
+        )
+        with new_folder(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError) as folder:
+            _write(folder, making, manifest, found.records)
+            notify("writing", 0.5)
+            write_report(folder, manifest, [r["factors"] for r in found.records], family.pools, notify=notify)
+    shutil.rmtree(making, ignore_errors=True)
+    notify("writing", 1.0)
+    return load_cousins(out)
+
+
+@contextmanager
+def _told_of_trouble(out: Path) -> Iterator[None]:
+    """Says in a sentence what the system refuses; what was found so far stays for the next run."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise SceneError(
+            f"cannot write the set of cousins {out}: {error.strerror or error}{where}; "
+            "mend that and run again, which goes on where this ended"
+        ) from error
+    except BrokenProcessPool as error:
+        raise SceneError(
+            "a process that makes cousins ended unexpectedly; there may be too little memory for so many workers, or "
+            "the script lacks `if __name__ == '__main__':`. Run again, with fewer workers, to go on"
+        ) from error
+
+
+# -- candidates --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What became of the candidates: the valid ones that are taken, and how many were tried and rejected, by reason."""
+
+    records: list[dict[str, Any]]
+    rejected: Counter[str]
+    tried: int
+
+
+def _find(candidates: Iterator[dict[str, Any]], making: Path, count: int, notify: Notify, counted: Counted) -> _Found:
+    """Takes candidates in the order of their numbers until every split has enough."""
     wanted = _quotas(count)
     taken: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     rejected: Counter[str] = Counter()
     tried = 0
     most = max(PATIENCE * count, 10 * CHUNK)
-    with closing(_records(family, config, seed, check, making, workers or (os.cpu_count() or 1))) as found:
-        for record in found:
-            tried += 1
-            split: Split = record["split"]
-            if "reason" in record:
-                rejected[record["reason"]] += 1
-            elif len(taken[split]) < wanted[split]:
-                taken[split].append(record)
-            have = sum(len(those) for those in taken.values())
-            counted(have, tried)
-            notify("cousins", have / count)
-            if have == count:
-                break
-            if tried >= most:
-                told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
-                raise SceneError(
-                    f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, "
-                    f"or single axes off), or ask for fewer. What was found is kept in {making}"
-                )
-    records = sorted((r for those in taken.values() for r in those), key=lambda record: record["index"])
-    notify("writing", 0.0)
-    manifest = Manifest(
-        twin=twin.name,
-        twin_sha256=request["twin"],
-        config=config,
-        seed=seed,
-        task=request["check"],
-        needed=tuple(request["needed"]),
-        entries=tuple(_entry(record) for record in records),
-        rejected=dict(sorted(rejected.items())),
-        tried=tried,
-        versions=request["versions"],
-        files=_used_files(making, twin, records),
-    )
-    with new_folder(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError) as folder:
-        _write(folder, making, manifest, records)
-        notify("writing", 1.0)
-        write_report(folder, manifest, [record["factors"] for record in records], family.pools, notify=notify)
-    shutil.rmtree(making, ignore_errors=True)
-    return load_cousins(out)
+    for record in candidates:
+        tried += 1
+        split: Split = record["split"]
+        if "reason" in record:
+            rejected[record["reason"]] += 1
+        elif len(taken[split]) < wanted[split]:
+            taken[split].append(record)
+        have = sum(len(found) for found in taken.values())
+        counted(have, tried)
+        notify("cousins", have / count)
+        if have == count:
+            break
+        if tried >= most:
+            told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
+            raise SceneError(
+                f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, or "
+                f"single axes off), or ask for fewer. What was found is kept in {making}"
+            )
+    records = sorted((r for found in taken.values() for r in found), key=lambda record: record["index"])
+    return _Found(records, rejected, tried)
 
 
 # -- chunks ------------------------------------------------------------------------------------------------------------
@@ -168,14 +214,13 @@ def _records(
 ) -> Generator[dict[str, Any], None, None]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
     common = pickle.dumps((family, config, seed, check))
-    context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,)) as pool:
+    with _pool(workers, common) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
         try:
             while True:
-                while len(ahead) < 2 * workers:
+                while len(ahead) < (2 * workers if workers > 1 else 1):
                     path = making / "chunks" / f"{number:06d}.json"
                     ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
                     number += 1
@@ -186,21 +231,43 @@ def _records(
                     os.replace(partial, path)
                 yield from json.loads(path.read_text())
         finally:
-            # What is still under way is needed no more, whether all was found or somebody interrupts.
             for _, future in ahead:
                 if future is not None:
                     future.cancel()
+            # What is still under way is needed no more, whether all was found or somebody interrupts.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
+
+
+def _pool(workers: int, common: bytes) -> Executor:
+    if workers == 1:
+        _start(common)
+        return _Here()
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(common,))
+
+
+class _Here(Executor):
+    """Does at once, in this process, what it is given: one worker needs no other."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
 
 
 def _start(common: bytes) -> None:
-    """In each worker: what all chunks have in common. Ctrl+C is left to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Where chunks are worked on: what they have in common."""
     _COMMON[:] = [pickle.loads(common)]
+
+
+def _start_worker(common: bytes) -> None:
+    """The same in a process of its own, which leaves Ctrl+C to its parent: that one ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _start(common)
 
 
 def _chunk(number: int) -> list[dict[str, Any]]:
@@ -235,19 +302,22 @@ def _distances(family: Family, scene: Scene) -> dict[str, float]:
 # -- the folder --------------------------------------------------------------------------------------------------------
 
 
-def _resume(out: Path, request: dict[str, Any]) -> Path:
-    """The folder of the set in the making: as a run with the same request left it, else empty."""
-    making = out.parent / f".{out.name}.making"
+def _resume(making: Path, request: dict[str, Any]) -> None:
+    """Readies the folder of the set in the making: as a run with the same request left it, else empty."""
     note = making / "request.json"
     told = json.dumps(request, sort_keys=True)
-    try:
-        if making.exists() and (not note.exists() or note.read_text() != told):
-            shutil.rmtree(making)
-        (making / "chunks").mkdir(parents=True, exist_ok=True)
-        note.write_text(told)
-    except OSError as error:
-        raise SceneError(f"cannot write beside {out}: {error.strerror}; choose a writable place") from error
-    return making
+    if making.exists() and (not note.exists() or note.read_text() != told):
+        shutil.rmtree(making)
+    (making / "chunks").mkdir(parents=True, exist_ok=True)
+    note.write_text(told)
+
+
+def _told_apart(library: Mapping[str, Kind]) -> dict[str, list[str]]:
+    """Names of the categories, and of a user's own things in them."""
+    return {
+        name: [asset.name for asset in kind.assets] if isinstance(kind, OwnCategory) else []
+        for name, kind in sorted(library.items())
+    }
 
 
 def _quotas(count: int) -> dict[Split, int]:
@@ -265,11 +335,10 @@ def _entry(record: dict[str, Any]) -> Entry:
     )
 
 
-def _used_files(making: Path, twin: Scene, records: list[dict[str, Any]]) -> dict[str, str]:
-    """Hashes of the twin's file, and of the meshes and textures that it and the cousins name, by path."""
-    cousins = {name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)}
-    used = sorted(cousins | set(assets(twin)) | {TWIN})
-    return {name: hashlib.sha256((making / name).read_bytes()).hexdigest() for name in used}
+def _files(making: Path, twin: Scene, records: list[dict[str, Any]]) -> dict[str, str]:
+    """Hashes of twin and table, and of the meshes and textures that the twin and the cousins name, by path."""
+    used = {name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)}
+    return {name: file_hash(making / name) for name in sorted({TWIN, TABLE, *assets(twin), *used})}
 
 
 def _write(folder: Path, making: Path, manifest: Manifest, records: list[dict[str, Any]]) -> None:
@@ -279,7 +348,6 @@ def _write(folder: Path, making: Path, manifest: Manifest, records: list[dict[st
     (folder / "cousins").mkdir()
     for entry, record in zip(manifest.entries, records, strict=True):
         (folder / entry.file).write_text(record["file"])
-    write_table(folder / "factors.parquet", [record["factors"] for record in records])
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ from .axes import VARY
 from .config import CousinConfig
 from .cousin import Cousin
 from .draft import Draft, Family
-from .draws import SPLITS, Draws, Split, axis_rng
+from .draws import SPLITS, Draws, Split, axis_seed
 from .layout import PlacementError
 from .relations import scene_graph
 
@@ -40,12 +40,8 @@ def split_of(index: int) -> Split:
 def make_cousin(family: Family, config: CousinConfig, seed: int, index: int) -> Cousin | Rejected:
     """Candidate number `index`: varied, settled and checked."""
     split = split_of(index)
-    draft = Draft.of(family)
     try:
-        for number, (name, vary) in enumerate(VARY.items()):
-            section = getattr(config, name)
-            if section.on and config.width > 0:
-                vary(draft, Draws(axis_rng(seed, index, number), split, config.width), section)
+        draft = vary(family, config, seed, index)
         with quiet():
             scene = _at_rest(draft, index)
             if isinstance(scene, str):
@@ -58,6 +54,20 @@ def make_cousin(family: Family, config: CousinConfig, seed: int, index: int) -> 
     if found is not None:
         return Rejected(index, split, *found)
     return Cousin(index, split, scene, draft.finished_rig(), draft.factors)
+
+
+def vary(family: Family, config: CousinConfig, seed: int, index: int) -> Draft:
+    """Candidate number `index` as it is drawn, before it settles.
+
+    Raises:
+        PlacementError: something found no place.
+    """
+    draft = Draft.of(family)
+    for name, change in VARY.items():
+        section = getattr(config, name)
+        if section.on and config.width > 0:
+            change(draft, Draws(axis_seed(seed, index, name), split_of(index), config.width), section)
+    return draft
 
 
 def _at_rest(draft: Draft, index: int) -> Scene | str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from ..errors import SceneError
 
@@ -159,8 +160,8 @@ class CousinConfig(BaseModel):
     articulation: Articulation = Articulation()
     mass: Mass = Mass()
     friction: Friction = Friction()
-    clutter: Clutter = Clutter()
     pose: Pose = Pose()
+    clutter: Clutter = Clutter()
     look: Look = Look()
     light: Light = Light()
     camera: Camera = Camera()
@@ -184,14 +185,34 @@ def read_config(overrides: Sequence[str] = (), *, file: str | Path | None = None
     Raises:
         SceneError: a name or a value makes no sense; the message says which and what is possible.
     """
+    given_in = f" ({file})" if file is not None else ""
     try:
-        merged = OmegaConf.merge(OmegaConf.load(file) if file is not None else {}, OmegaConf.from_dotlist([*overrides]))
+        merged = OmegaConf.merge(_contents(file) if file is not None else {}, OmegaConf.from_dotlist([*overrides]))
         given: Any = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, OSError, ValueError) as error:
-        raise SceneError(f"the settings of cousins cannot be read: {' '.join(str(error).split())}") from error
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise SceneError(
+            f"the settings of cousins{given_in} cannot be read: {told}; write axis.name=value, axes are "
+            f"{', '.join(AXES)}"
+        ) from error
     try:
         return CousinConfig.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SceneError(f"setting {where!r} of cousins: {first['msg']}; axes are {', '.join(AXES)}") from error
+        raise SceneError(
+            f"setting {where!r} of cousins{given_in}: {first['msg']}; axes are {', '.join(AXES)}"
+        ) from error
+
+
+def _contents(file: str | Path) -> dict[Any, Any]:
+    """A YAML file of sections; its version 1.1, which is read, takes the word `on` for the value true."""
+    found: Any = OmegaConf.to_container(OmegaConf.load(file))
+    if not isinstance(found, dict):
+        raise ValueError("it is a list, not axes with their settings")
+    return {
+        axis: {"on" if name is True else name: value for name, value in section.items()}
+        if isinstance(section, dict)
+        else section
+        for axis, section in found.items()
+    }

@@ -36,6 +36,8 @@ from .rig import Rig
 SCHEMA_VERSION = 1
 TWIN = "twin.json"
 """The file with the twin itself."""
+TABLE = "factors.parquet"
+"""The table of factors: a row a cousin, a column a factor."""
 Ints = NDArray[np.int64]
 
 
@@ -67,7 +69,7 @@ class Manifest(BaseModel):
         config, seed: what was varied, how. task: what every cousin was tried with, "" if with nothing.
         needed: names of objects that no cousin lacks. entries: the cousins. rejected: how many candidates were not
             valid, by reason. tried: number of candidates. versions: of what made them.
-        files: hash of `twin.json` and of every mesh and texture, by path.
+        files: hash of the twin's file, of the table of factors and of every mesh and texture, by path.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -131,7 +133,7 @@ class CousinSet:
             SceneError: its file is missing, damaged or was changed.
         """
         entry = self.manifest.entries[position]
-        found = self._read(entry.file, entry.sha256)
+        found = CousinFile.model_validate_json(_original(self.folder / entry.file, entry.sha256))
         return Cousin(entry.index, entry.split, found.scene.in_folder(self.folder), found.rig, self.factors(position))
 
     @cached_property
@@ -141,7 +143,8 @@ class CousinSet:
         Raises:
             SceneError: its file is missing, damaged or was changed.
         """
-        return self._read(TWIN, self.manifest.files.get(TWIN, "")).scene.in_folder(self.folder)
+        contents = _original(self.folder / TWIN, self.manifest.files.get(TWIN))
+        return CousinFile.model_validate_json(contents).scene.in_folder(self.folder)
 
     def factors(self, position: int) -> dict[str, Factor]:
         """What was drawn for the cousin at a position, by `axis.name`."""
@@ -149,27 +152,23 @@ class CousinSet:
 
     @cached_property
     def table(self) -> dict[str, list[Any]]:
-        """The table of factors: a list over cousins for every factor, None where a cousin has none of it."""
+        """The table of factors: a list over cousins for every factor, None where a cousin has none of it.
+
+        Raises:
+            SceneError: the file is missing, damaged or was changed.
+        """
+        path = self.folder / TABLE
+        contents = _original(path, self.manifest.files.get(TABLE))
         try:
-            columns: dict[str, list[Any]] = pyarrow.parquet.read_table(self.folder / "factors.parquet").to_pydict()
-        except (OSError, pyarrow.ArrowException) as error:
-            raise SceneError(f"{self.folder / 'factors.parquet'} cannot be read: {error}; copy it again") from error
+            columns: dict[str, list[Any]] = pyarrow.parquet.read_table(pyarrow.BufferReader(contents)).to_pydict()
+        except pyarrow.ArrowException as error:
+            raise SceneError(f"{path} cannot be read: {error}; make the set again") from error
         return columns
 
     def damaged(self) -> list[str]:
         """Files that are missing or were changed; reads them all."""
         expected = {entry.file: entry.sha256 for entry in self.manifest.entries} | self.manifest.files
         return [name for name, digest in expected.items() if file_hash(self.folder / name) != digest]
-
-    def _read(self, name: str, sha256: str) -> CousinFile:
-        path = self.folder / name
-        try:
-            contents = path.read_bytes()
-        except OSError as error:
-            raise SceneError(f"{path}: {error.strerror}; copy the whole folder of cousins again") from error
-        if hashlib.sha256(contents).hexdigest() != sha256:
-            raise SceneError(f"{path} is not the file that the set was made with; copy it again, or make the set again")
-        return CousinFile.model_validate_json(contents)
 
     def _of(self, split: str) -> list[Entry]:
         return [entry for entry in self.manifest.entries if entry.split == split]
@@ -185,14 +184,14 @@ def load_cousins(folder: str | Path) -> CousinSet:
     if not is_cousin_set(path):
         raise SceneError(f"{path} is no set of cousins: it has no {MANIFEST}; make one with 'pocketworlds cousins'")
     try:
-        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise SceneError(f"{path / MANIFEST} cannot be read: {' '.join(str(error).split())[:300]}") from error
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise SceneError(
-            f"{path} is of format {manifest.schema_version}, this version reads {SCHEMA_VERSION}; make the set again"
-        )
-    return CousinSet(path, manifest)
+        written = json.loads((path / MANIFEST).read_bytes())
+        found = written.get("schema_version") if isinstance(written, dict) else None
+        if found != SCHEMA_VERSION:  # what else another format holds, nobody knows
+            raise SceneError(f"{path} is of format {found}, this version reads {SCHEMA_VERSION}; make the set again")
+        return CousinSet(path, Manifest.model_validate(written))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise SceneError(f"{path / MANIFEST} cannot be read: {told}; copy it again") from error
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Factor]]) -> None:
@@ -200,6 +199,17 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Factor]]) -> None:
     names: dict[str, None] = {name: None for row in rows for name in row}
     columns = {name: [row.get(name) for row in rows] for name in names}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def _original(path: Path, digest: str | None) -> bytes:
+    """Contents of a file, which must have this SHA-256."""
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise SceneError(f"{path}: {error.strerror}; copy the whole folder of cousins again") from error
+    if hashlib.sha256(contents).hexdigest() != digest:
+        raise SceneError(f"{path} is not the file that the set was made with; copy it again, or make the set again")
+    return contents
 
 
 def file_hash(path: Path) -> str:

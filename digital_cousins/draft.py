@@ -36,7 +36,7 @@ class Draft:
 
     Attributes:
         family: what it descends from. objects, surfaces: by name, in the twin's order. lighting, rig: as they are so
-            far. factors: what was drawn, by `axis.name`. placed: names of clutter, which the twin has not got.
+            far. factors: what was drawn, by `axis.name`.
     """
 
     family: Family
@@ -45,7 +45,6 @@ class Draft:
     lighting: Lighting
     rig: dict[str, Any] = field(default_factory=dict)
     factors: dict[str, Factor] = field(default_factory=dict)
-    placed: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, family: Family) -> Draft:
@@ -57,6 +56,18 @@ class Draft:
             {surface.name: surface for surface in twin.surfaces},
             twin.lighting,
         )
+
+    def take_away(self, name: str) -> None:
+        """An object goes, and what was drawn for it with it."""
+        parts = {part.name for item in self.objects.values() for part in item.parts}
+        names = {*self.objects, *self.surfaces, *parts}
+        gone = {name, *(part.name for part in self.objects.pop(name).parts)}
+
+        def owner(key: str) -> str:
+            rest = key.partition(".")[2]  # "mass.mug.2" is of the mug called "mug.2", "look.mug.hue" of "mug"
+            return rest if rest in names else rest.rpartition(".")[0]
+
+        self.factors = {key: value for key, value in self.factors.items() if owner(key) not in gone}
 
     def scene(self, name: str) -> Scene:
         """The scene as it is so far, not settled."""

@@ -7,6 +7,7 @@ testing from the rest: held-out ranges. Likewise the last third of every pool of
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Literal
 
 import numpy as np
@@ -18,18 +19,27 @@ INNER = 0.8
 
 
 class Draws:
-    """The random numbers of one axis of one cousin.
+    """The random numbers of one axis of one cousin, or of one thing under that axis.
 
     Attributes:
-        rng: its generator: no other axis or cousin has the same, so that switching one off changes no other.
+        rng: their generator: no other axis, cousin or thing has the same, so that switching one off changes no other.
         held_out: whether the cousin belongs to the test split.
         spread: by how much ranges are wider than configured; 0 varies nothing.
     """
 
-    def __init__(self, rng: np.random.Generator, split: Split, spread: float) -> None:
-        self.rng = rng
+    def __init__(self, sequence: np.random.SeedSequence, split: Split, spread: float) -> None:
+        """Takes where the numbers come from, see `axis_seed`."""
+        self._sequence = sequence
+        self.rng = np.random.default_rng(sequence)
+        self._split: Split = split
         self.held_out = split == "test"
         self.spread = spread
+
+    def of(self, name: str) -> Draws:
+        """The random numbers of one thing: whichever others there are, it draws the same."""
+        old = self._sequence
+        key = (*old.spawn_key, zlib.crc32(name.encode()))
+        return Draws(np.random.SeedSequence(old.entropy, spawn_key=key), self._split, self.spread)
 
     def share(self) -> float:
         """u in [-1, 1]: the inner part for training, the outer for testing."""
@@ -71,6 +81,6 @@ class Draws:
         return int(self.rng.integers(size - held, size) if self.held_out else self.rng.integers(size - held))
 
 
-def axis_rng(seed: int, index: int, axis: int) -> np.random.Generator:
-    """The generator of axis number `axis` of cousin `index` under `seed` (NumPy's SeedSequence)."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, axis)))
+def axis_seed(seed: int, index: int, axis: str) -> np.random.SeedSequence:
+    """Where the random numbers of an axis of cousin `index` under `seed` come from."""
+    return np.random.SeedSequence(seed, spawn_key=(index, zlib.crc32(axis.encode())))

@@ -12,7 +12,7 @@ from ..scenes import Scene
 from ..scenes.folder import assets
 from .config import CousinConfig
 from .draft import Family
-from .library import Category
+from .library.own import Kind
 from .pools import make_pools
 from .relations import scene_graph
 from .textures import make_textures
@@ -24,7 +24,7 @@ CLUTTER = 24
 def make_family(
     twin: Scene,
     folder: Path,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     config: CousinConfig,
     *,
     seed: int,
@@ -62,7 +62,7 @@ def make_family(
         folder,
         level=config.kinship if swapping else "twin",
         count=config.instance.pool,
-        clutter=CLUTTER if config.clutter.on and config.width > 0 else 0,
+        clutter=CLUTTER if config.clutter.on and config.clutter.add and config.width > 0 else 0,
         seed=seed,
     )
     return Family(twin.in_folder(folder), graph, pools, make_textures(folder, TEXTURES, seed), frozenset(needed))

@@ -7,6 +7,7 @@ neighbours; heights are left to settling, which lifts and lowers.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ CLEARANCE = 0.003
 NEIGHBOURS = 0.05
 """The gap between neighbours changes by at most this [m]."""
 STRAIGHT = math.radians(4.5)
-"""What is parallel to something else turns by at most this [rad]: two then differ by 9 degrees, 10 are tolerated."""
+"""What is parallel to something else turns by at most this [rad]: two differ by up to 9 degrees, 10 are tolerated."""
 _CLUTTER_GAP = 0.015
 _AROUND = 0.1  # clutter lies no farther [m] from what the twin has on the same surface
 
@@ -39,7 +40,11 @@ class PlacementError(Exception):
 
 
 def vary_clutter(draft: Draft, draws: Draws, section: Any) -> None:
-    """Takes away up to `section.remove` things that nobody needs; makes up to `section.add` ready to be put down."""
+    """Takes away up to `section.remove` things that nobody needs; puts up to `section.add` in free places.
+
+    Raises:
+        PlacementError: `TRIES` places were all taken.
+    """
     graph = draft.family.graph
     bearing = {r.support for r in graph.on} | {r.container for r in graph.inside}
     spare = [
@@ -47,51 +52,63 @@ def vary_clutter(draft: Draft, draws: Draws, section: Any) -> None:
         for name, item in draft.objects.items()
         if item.mobility == "free" and name not in draft.family.needed and name not in bearing
     ]
-    gone = min(draws.count(section.remove), max(len(spare) - 1, 0))
-    for name in sorted(draws.rng.permutation(spare)[:gone].tolist()):
-        del draft.objects[name]
+    less, more = draws.of("remove"), draws.of("add")
+    gone = min(less.count(section.remove), max(len(spare) - 1, 0))
+    taken = set(less.rng.permutation(spare)[:gone].tolist())
+    for name in sorted(taken):
+        draft.take_away(name)
+    draft.factors |= {f"clutter.{name}.kept": int(name not in taken) for name in spare}
+    there = frozenset(draft.objects)
     pool = draft.family.pools[""].candidates
-    added = draws.count(section.add) if pool and _tops(draft) else 0
-    for number in range(added):
-        name = f"clutter_{number + 1}"
-        draft.objects[name] = pool[draws.pick(len(pool))].asset.named(name)
-    draft.placed = tuple(f"clutter_{number + 1}" for number in range(added))
-    draft.factors |= {"clutter.removed": gone, "clutter.added": added}
+    added = [f"clutter_{k + 1}" for k in range(more.count(section.add) if pool and _tops(draft) else 0)]
+    for name in added:
+        asset = pool[draws.of(name).pick(len(pool))].asset
+        draft.objects[name] = asset.named(name)
+        draft.factors[f"clutter.{name}.thing"] = asset.name
+    draft.factors |= {"clutter.removed": gone, "clutter.added": len(added)}
+    if added:
+        table = _Table(draft, there)
+        for name in added:
+            x, y, turn = table.put_down(name, draws.of(f"{name} at"))
+            draft.factors |= {f"clutter.{name}.x": x, f"clutter.{name}.y": y, f"clutter.{name}.turn": turn}
+        table.apply()
 
 
 def vary_poses(draft: Draft, draws: Draws, section: Any) -> None:
-    """Moves free objects on their supports, and finds places for clutter.
+    """Moves free objects on their supports.
 
     Raises:
         PlacementError: `TRIES` places were all taken.
     """
-    table = _Table(draft)
+    table = _Table(draft, frozenset(name for name, item in draft.objects.items() if item.mobility == "fixed"))
     for name in draft.family.graph.order:
         item = draft.objects.get(name)
         if item is not None and item.mobility == "free":
-            x, y, turn = table.move(name, draws, section.shift, section.turn)
+            x, y, turn = table.move(name, draws.of(name), section.shift, section.turn)
             draft.factors |= {f"pose.{name}.x": x, f"pose.{name}.y": y, f"pose.{name}.turn": turn}
-    for name in draft.placed:
-        table.put_down(name, draws)
-    for name, pose in table.poses.items():
-        item = draft.objects[name]
-        draft.objects[name] = item.model_copy(update={"body": item.body.model_copy(update={"pose": pose})})
+    table.apply()
 
 
 class _Table:
     """Outlines of everything, the twin's and the draft's, and where the draft's things are so far."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, final: Collection[str]) -> None:
+        """Takes a draft, and the names of those of its objects that stay where they are."""
         self._draft, self._graph = draft, draft.family.graph
         self._twin = self._graph.outlines
         model = compile_scene(draft.scene("draft"), visuals=False)
         data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, data)
         self._now = {name: outline(body_points(model, data, model.body(name).id)) for name in draft.objects}
-        self.poses: dict[str, Pose] = {}
-        # What has its final place: fixed things do, the others follow.
-        self._final = {name: self._now[name] for name, item in draft.objects.items() if item.mobility == "fixed"}
+        self._poses: dict[str, Pose] = {}
+        self._final = {name: self._now[name] for name in draft.objects if name in final}
         self._shifts: dict[str, Motion] = {}
+
+    def apply(self) -> None:
+        """Puts all that was moved into the draft."""
+        for name, pose in self._poses.items():
+            item = self._draft.objects[name]
+            self._draft.objects[name] = item.model_copy(update={"body": item.body.model_copy(update={"pose": pose})})
 
     def move(self, name: str, draws: Draws, shift: float, turn: float) -> tuple[float, float, float]:
         """A free place for a thing of the twin; gives the shift [m] and turn [rad] against what bears it."""
@@ -111,14 +128,18 @@ class _Table:
             if carried:
                 motion = motion.then(self._shifts[str(base)])
                 moved = motion.of(self._now[name])
-            if self._fits(name, moved, base, carried):
+            if self._fits(name, moved, base):
                 self._final[name], self._shifts[name] = moved, motion
-                self.poses[name] = motion.pose(draft.objects[name].body.pose)
+                self._poses[name] = motion.pose(draft.objects[name].body.pose)
                 return x, y, angle
         raise PlacementError(f"no free place for {name}")
 
-    def put_down(self, name: str, draws: Draws) -> None:
-        """A free place for a thing that the twin has not got, on a surface that carries something."""
+    def put_down(self, name: str, draws: Draws) -> tuple[float, float, float]:
+        """A free place for a thing that the twin has not got, on a surface that carries something.
+
+        Returns:
+            Where it lies in the world: x and y [m], and its turn [rad].
+        """
         draft, start = self._draft, self._now[name]
         tops = _tops(draft)
         for _ in range(TRIES):
@@ -126,7 +147,8 @@ class _Table:
             low, high = self._around(surface.name)
             at = draws.rng.uniform(low, high)
             x, y = (float(v) for v in at - start.center)
-            motion = Motion(x, y, float(draws.rng.uniform(-math.pi, math.pi)), start.center)
+            turn = float(draws.rng.uniform(-math.pi, math.pi))
+            motion = Motion(x, y, turn, start.center)
             moved = motion.of(start)
             plate = self._twin[surface.name]
             corners = moved.center + _corners(moved)
@@ -138,10 +160,10 @@ class _Table:
                 pose = motion.pose(item.body.pose)
                 lift = plate.high - (pose.position[2] - item.size[2] / 2)
                 position = (pose.position[0], pose.position[1], pose.position[2] + lift)
-                self.poses[name] = pose.model_copy(update={"position": position})
+                self._poses[name] = pose.model_copy(update={"position": position})
                 self._final[name] = replace(moved, low=moved.low + lift, high=moved.high + lift)
                 draft.objects[name] = item.model_copy(update={"support": surface.name})
-                return
+                return float(at[0]), float(at[1]), turn
         raise PlacementError("no free place for clutter")
 
     def _around(self, surface: str) -> tuple[Array, Array]:
@@ -151,17 +173,15 @@ class _Table:
         corners = np.concatenate([shape.center + _corners(shape) for shape in shapes])
         return corners.min(axis=0) - _AROUND, corners.max(axis=0) + _AROUND
 
-    def _fits(self, name: str, moved: Outline, base: str | None, carried: bool) -> bool:
+    def _fits(self, name: str, moved: Outline, base: str | None) -> bool:
         draft, graph = self._draft, self._graph
         plate = self._twin.get(base) if base in draft.surfaces else None
         if plate is not None and base is not None:
             hangs = float(self._twin[base].inside(self._twin[name].center + _corners(self._twin[name])).min())
             if plate.inside(moved.center + _corners(moved)).min() < min(hangs, 0.0):
                 return False
-        if carried and base is not None:
-            within = self._final[base].inside(moved.center[None])[0]
-            if within < 0:
-                return False
+        elif base is not None and self._final.get(base, self._twin[base]).inside(moved.center[None])[0] < 0:
+            return False
         for other, placed in self._final.items():
             if other == base or base == graph.container(other) == name or name in graph.supports(other):
                 continue

@@ -54,6 +54,9 @@ class Measuring:
             for name in _PLACES:
                 apart = sensors[name] - base[:, None]
                 found[name] = base[:, None] + shift[:, None] + np.einsum("nij,nkj->nki", turn, apart)
+            found["handle_mat"] = turn[:, None] @ sensors["handle_mat"]
+            found["object_vel"] = sensors["object_vel"].copy()  # its angular half is in the body's frame
+            found["object_vel"][:, :, :3] = np.einsum("nij,nkj->nki", turn, sensors["object_vel"][:, :, :3])
             half = np.arctan2(turn[:, 1, 0], turn[:, 0, 0])[:, None] / 2
             c, s = np.cos(half), np.sin(half)
             w, x, y, z = np.moveaxis(sensors["object_quat"], 2, 0)

@@ -33,13 +33,13 @@ def lamp(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     ).scaled(x / y)
     base = disc(foot, foot, thick, (0, 0, thick / 2), metal)
     pole = z - 0.5 * tall - thick
-    button = palette.finish("abs")
-    wide, travel, out = 0.016, 0.002, 0.008
+    button = palette.finish("steel")
+    wide, travel, out = 0.02, 0.002, 0.008
     place = (0.0, -0.33 * foot, thick)
     switch = Moving(
         "button",
         "button",
-        Joint(kind="slide", axis=(0, 0, -1), range=(0.0, travel), damping=1.0, friction_loss=0.1, stiffness=600.0),
+        Joint(kind="slide", axis=(0, 0, -1), range=(0.0, travel), damping=1.0, friction_loss=0.3, stiffness=800.0),
         place,
         (
             disc(wide, wide, out - travel, (0, place[1], thick + (out + travel) / 2), button),
@@ -93,6 +93,7 @@ HOUSEHOLD = (
             "taper": Parameter(0.55, 1.0, "upper over lower diameter of the shade"),
         },
         ("painted_steel", "steel", "ceramic", "fabric"),
+        solid="fabric",
         x_over_y=NEARLY_ROUND,
         natural=ROUND,
         z_over_x=(1.2, 2.2),
