@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pocketworlds.cli import app
+from pocketworlds.digital_cousins.config import AXES, SPREADS, CousinConfig
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,17 @@ def test_commands_of_the_docs_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"`make (\w+)", text)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_page_of_cousins_lists_every_setting_with_its_default() -> None:
+    config = CousinConfig()
+    told = dict(re.findall(r"\| `(\w+\.\w+)` \| ([\d.]+) \|", (ROOT / "docs/cousins.md").read_text(encoding="utf-8")))
+    settings = {axis: getattr(config, axis).model_dump(exclude={"on"}) for axis in AXES}
+    assert list(told) == [f"{axis}.{field}" for axis, fields in settings.items() for field in fields]
+    assert [float(value) for value in told.values()] == [v for fields in settings.values() for v in fields.values()]
+    page = (ROOT / "docs/cousins.md").read_text(encoding="utf-8")
+    for kinship, spread in SPREADS.items():
+        assert f"| `{kinship}` | {spread:g} |" in page
 
 
 TRAINING = ("--num-envs", "4", "--total-steps", "384", "--eval-episodes", "2")

@@ -1,4 +1,4 @@
-"""Scenes and families of cousins for tests: small, and at rest."""
+"""Scenes, families and sets of cousins for tests: small, and at rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from pocketworlds.digital_cousins.build import make_cousins
 from pocketworlds.digital_cousins.config import AXES, CousinConfig
+from pocketworlds.digital_cousins.cousin_set import CousinSet
 from pocketworlds.digital_cousins.draft import Family
 from pocketworlds.digital_cousins.family import make_family
 from pocketworlds.digital_cousins.library import CATEGORIES, Category
@@ -18,6 +20,8 @@ from pocketworlds.scenes.settle import settle
 
 FEW = {name: CATEGORIES[name] for name in ("block", "can")}
 """A library of two categories."""
+COUNT = 20
+"""Cousins in a small set."""
 
 
 def laid_table() -> Scene:
@@ -50,6 +54,19 @@ def family(
 ) -> Family:
     """The family of a twin, by default without a library."""
     return make_family(twin, folder, library or {}, CousinConfig(), seed=0, needed=needed)
+
+
+def small_set(out: Path, **settings: object) -> CousinSet:
+    """Cousins of the laid table, the cube in the tray always among it."""
+    return make_cousins(
+        laid_table(),
+        out,
+        count=COUNT,
+        config=CousinConfig.model_validate(settings),
+        library=FEW,
+        workers=1,
+        needed=("cube",),
+    )
 
 
 def only(*axes: str, **more: object) -> CousinConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,14 @@ def make(out: Path, **more: object) -> CousinSet:
     few = CousinConfig(instance={"on": False}, clutter={"on": False})
     options: dict[str, object] = {"count": COUNT, "seed": 3, "config": few, "workers": 1}
     return make_cousins(TWIN, out, **{**options, **more})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_pictures() -> Iterator[None]:
+    """The page has tests of its own, in `test_report`, and takes its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "write_report", lambda *given, **options: None)
+        yield
 
 
 @pytest.fixture(scope="module")
