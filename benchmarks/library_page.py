@@ -40,9 +40,9 @@ from pocketworlds.digital_cousins.library import category
 
 mugs = category("mug")
 asset = mugs.sample(np.random.default_rng(0), size=(0.12, 0.08, 0.095))  # exactly these extents, the rest drawn
-asset.item                    # a SceneObject: collision shapes, mass, inertia, friction, parts that move
-asset.files                   # its meshes and textures; asset.write(folder) puts them into a scene folder
-mugs.fit((0.3, 0.2, 0.1))     # the nearest size that a mug may have
+asset.item  # a SceneObject: collision shapes, mass, inertia, friction, parts that move
+asset.files  # its meshes and textures; asset.write(folder) puts them into a scene folder
+mugs.fit((0.3, 0.2, 0.1))  # the nearest size that a mug may have
 ```
 
 - **Sizes are met exactly**: outer extents along x, y, z, handles included; furniture has its front at -Y. What cannot
