@@ -16,7 +16,8 @@ from ..scenes.scene import Size3
 from .features import Descriptor, describe
 from .graph import SceneGraph
 from .guessing import describe_guessed
-from .library import Asset, Category
+from .library import Asset
+from .library.own import Kind
 from .matching import Level, Match, admissible, kin
 
 TRIED = 36
@@ -51,7 +52,7 @@ class Pool:
 def make_pools(
     twin: Scene,
     graph: SceneGraph,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     folder: Path,
     *,
     level: Level,
@@ -79,7 +80,7 @@ def _pool(
     item: SceneObject,
     home: Path | None,
     graph: SceneGraph,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     folder: Path,
     level: Level,
     count: int,
@@ -108,7 +109,7 @@ def _pool(
     return Pool(target, tuple(Candidate(made[m.index][0], m, made[m.index][1]) for m in matches))
 
 
-def _sample(category: Category, size: Size3, most: float, rng: np.random.Generator) -> Asset | None:
+def _sample(category: Kind, size: Size3, most: float, rng: np.random.Generator) -> Asset | None:
     """A thing of about this size, `most` [log] larger at most; None if the category has none that comes near."""
     x, y, z = size
     stretch = np.exp(rng.uniform(-SPREAD, most, 3))
@@ -133,7 +134,7 @@ def _quarter(size: Size3, wanted: Size3) -> int:
     return int((size[0] >= size[1]) != (wanted[0] >= wanted[1]))
 
 
-def _clutter(library: Mapping[str, Category], folder: Path, count: int, rng: np.random.Generator) -> list[Candidate]:
+def _clutter(library: Mapping[str, Kind], folder: Path, count: int, rng: np.random.Generator) -> list[Candidate]:
     """Small things that a hand could put away."""
     kinds = [category for category in library.values() if category.mobility == "free" and "graspable" in category.tags]
     found: list[Candidate] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -43,6 +44,15 @@ class OwnCategory:
         x, y, z = ((float(low), float(high)) for low, high in bounds)
         return x, y, z
 
+    @property
+    def mobility(self) -> Literal["free", "fixed"]:
+        """That of the built-in category, else "free": a user's things stand on their own."""
+        return self.built_in.mobility if self.built_in else "free"
+
+    def fit(self, size: Size) -> Size:
+        """The nearest size [m] that the built-in category may have; without one any, see `sample`."""
+        return self.built_in.fit(size) if self.built_in else size
+
     def sample(self, rng: np.random.Generator, size: Size | None = None) -> Asset:
         """One of them. With a size [m], one that has about its proportions, scaled evenly to its volume.
 
@@ -58,6 +68,10 @@ class OwnCategory:
                              "ask for another size, or add one that does")  # fmt: skip
         asset = fitting[int(rng.integers(len(fitting)))]
         return asset if size is None else scaled(asset, _scale(asset, size))
+
+
+Kind = Category | OwnCategory
+"""What a library consists of."""
 
 
 def scaled(asset: Asset, scale: float) -> Asset:
