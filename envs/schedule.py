@@ -32,7 +32,7 @@ class Schedule:
         self.scenes = np.zeros(num_envs, dtype=np.int64)
         self.weigh(np.ones(len(self._samplers)))
 
-    def weigh(self, weights: Array) -> None:
+    def weigh(self, weights: Array | Sequence[float]) -> None:
         """Sets how often episodes that begin from now on draw each of S scenes, from (S,) numbers in proportion.
 
         Raises:

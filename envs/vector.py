@@ -272,7 +272,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return self._schedule.weights.copy()
 
     @scene_weights.setter
-    def scene_weights(self, weights: Array) -> None:
+    def scene_weights(self, weights: Array | Sequence[float]) -> None:
         self._schedule.weigh(weights)
 
     @property

@@ -68,7 +68,7 @@ def test_autoreset_draws_by_the_weights_and_as_a_chosen_episode_does(mode: str):
     env = make(autoreset_mode=mode)
     env.scene_weights = [0.1, 0.1, 0.8]
     env.reset(seed=3)
-    seen = {}
+    seen: dict[tuple[int, int], int] = {}
     for _ in range(24):
         *_, info = env.step(np.zeros((4, 7)))
         seen |= {
