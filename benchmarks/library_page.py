@@ -40,9 +40,9 @@ from pocketworlds.digital_cousins.library import category
 
 mugs = category("mug")
 asset = mugs.sample(np.random.default_rng(0), size=(0.12, 0.08, 0.095))  # exactly these extents, the rest drawn
-asset.item                    # a SceneObject: collision shapes, mass, inertia, friction, parts that move
-asset.files                   # its meshes and textures; asset.write(folder) puts them into a scene folder
-mugs.fit((0.3, 0.2, 0.1))     # the nearest size that a mug may have
+asset.item  # a SceneObject: collision shapes, mass, inertia, friction, parts that move
+asset.files  # its meshes and textures; asset.write(folder) puts them into a scene folder
+mugs.fit((0.3, 0.2, 0.1))  # the nearest size that a mug may have
 ```
 
 - **Sizes are met exactly**: outer extents along x, y, z, handles included; furniture has its front at -Y. What cannot
@@ -61,8 +61,7 @@ The worst of {seeds} things of each category, drawn with seeds 0 to {last}; `che
 passes. *Volume*: union of the collision shapes over the look. *Inertia*: largest error of mass and principal moments
 against an integration by slices. *Drift* and *tilt*: how far it moves by itself in two seconds on a floor. *Opens*:
 least share of its range that a part comes under 22 N at its handle (5 N where the thing stands loosely), and back,
-without getting into the rest. *Shapes* and *vertices*: most of them, parts included; none where the
-shapes are the look.
+without getting into the rest. *Shapes* and *vertices*: most of them, parts included; none: the shapes are the look.
 
 ## A library of your own
 
@@ -75,10 +74,10 @@ pocketworlds library picture --out pictures
 
 Each file becomes an asset, or is refused with the reason. Units and the axis that is up are taken from the format (glTF
 and USD tell them) or guessed from the size, and said; holes are closed where they can be; the solid is cut into convex
-parts as a scan's objects are; it weighs as its category or `--material` does; and it must stand. It is
-drawn in its mean colour, without its texture. A folder or file name
-such as `mug/3.glb` or `mug_3.glb` tells the category. `load_library("my-library")` gives these categories beside the
-built-in ones; things of your own are scaled evenly to the size asked for, those of about its proportions only.
+parts as a scan's objects are; it weighs as its category or `--material` does, all through; and it must stand. It is
+drawn in its mean colour, without its texture. A folder or file name such as `mug/3.glb` or `mug_3.glb` tells the
+category. `load_library("my-library")` gives these categories beside the built-in ones; things of your own are scaled
+evenly to the size asked for, those of about its proportions only.
 """
 
 

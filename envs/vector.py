@@ -43,6 +43,7 @@ class EnvState:
     episodes: NDArray[np.int64]
     elapsed: NDArray[np.int64]
     done: NDArray[np.bool_]
+    scene_weights: Array
 
 
 class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
@@ -258,6 +259,23 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return np.asarray(self._pictures(self._all[[index]], camera or self.config.camera)[0])
 
     @property
+    def scene_weights(self) -> Array:
+        """How often episodes draw each of the S scenes: (S,), adding up to 1; all equal to begin with.
+
+        Set it to (S,) numbers in proportion, such as `digital_cousins.curriculum` gives: episodes that begin from then
+        on draw by these, each by its seed and index as before, and equal weights give the draws of an environment whose
+        weights were never set. `reset(options={"scene": ...})` chooses in spite of them. A part of the state.
+
+        Raises:
+            TaskError: they are not as many as scenes, negative, not finite, or all zero.
+        """
+        return self._schedule.weights.copy()
+
+    @scene_weights.setter
+    def scene_weights(self, weights: Array | Sequence[float]) -> None:
+        self._schedule.weigh(weights)
+
+    @property
     def segmentation_names(self) -> tuple[str, ...]:
         """What the values of segmentation pictures stand for, as indices: see `envs.segmentation`."""
         return self.simulator.segmentation_names
@@ -291,6 +309,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             episodes=self._schedule.episodes.copy(),
             elapsed=self._elapsed.copy(),
             done=self._done.copy(),
+            scene_weights=self.scene_weights,
         )
 
     def set_state(self, state: EnvState) -> None:
@@ -303,6 +322,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.simulator.set_state(state.simulator)
         for name, values in self.task.get_state().items():
             values[:] = state.task[name]
+        self.scene_weights = state.scene_weights
         self._schedule.seeds[:] = state.seeds
         self._schedule.episodes[:], self._elapsed[:] = state.episodes, state.elapsed
         self._keys[:] = episode_keys(state.seeds, state.episodes)

@@ -81,7 +81,7 @@ def oven(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     ]
     for sx in (-1, 1):
         for sy in (-1, 1):
-            wide = 0.3 * x if sx * sy > 0 else 0.24 * x
+            wide = min(0.3 * x, 0.42 * deep) * (1.0 if sx * sy > 0 else 0.8)
             at = (sx * 0.23 * x, front + deep / 2 + sy * 0.24 * deep, z - burner / 2)
             pieces.append(disc(wide, wide, burner, at, _dark(grip)))
     rack = board(

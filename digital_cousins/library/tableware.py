@@ -15,7 +15,7 @@ from .vessels import Wall, bow
 def tray(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     """A serving tray: a flat bottom, four flared sides, and a grip at either end."""
     x, y, z = size
-    finish = palette.finish("wood", "pp", "bamboo", "painted_steel")
+    finish = palette.finish("wood", "pp", "bamboo")
     wall, flare, thin = shape["wall"], shape["flare"] * z, 0.011
     long = x - 2 * shape["reach"]
     pieces = [open_box(long, y, z - thin, wall, flare, finish)]
@@ -109,7 +109,7 @@ TABLEWARE = (
             "flare": Parameter(0.1, 0.5, "how far a side leans out, over the height"),
             "reach": Parameter(0.024, 0.034, "how far a grip stands off", "m"),
         },
-        ("wood", "pp", "bamboo", "painted_steel"),
+        ("wood", "pp", "bamboo"),
         x_over_y=(1.1, 2.2),
         z_over_x=(0.08, 0.2),
     ),

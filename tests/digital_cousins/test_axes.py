@@ -163,7 +163,7 @@ def test_a_textured_thing_says_so_and_no_other(laid: Family, kitchen: Family):
 
 def test_held_out_textures_and_things_are_for_testing_only(laid: Family):
     config = without("pose", "clutter", spread=1.0)
-    used = {True: set(), False: set()}
+    used: dict[bool, set[object]] = {True: set(), False: set()}
     for index in range(150):
         factors = vary(laid, config, 0, index).factors
         used[index % 10 == 9] |= {v for k, v in factors.items() if k.endswith(".texture") or k.startswith("instance.")}

@@ -120,8 +120,13 @@ def test_another_request_does_not_go_on_from_it(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         make(out, notify=interrupt(0))
     (making / "chunks" / "000000.json").write_text("what would be gone on from")
-    more: dict[str, object]
-    for more in ({"seed": 4}, {"config": CousinConfig(kinship="mid")}, {"check": Light()}, {"needed": ["cube"]}):
+    others: list[dict[str, object]] = [
+        {"seed": 4},
+        {"config": CousinConfig()},
+        {"check": Light()},
+        {"needed": ["cube"]},
+    ]
+    for more in others:
         with pytest.raises(KeyboardInterrupt):
             make(out, notify=interrupt(0), **more)
         assert "what would" not in (making / "chunks" / "000000.json").read_text()

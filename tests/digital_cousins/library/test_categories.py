@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 from pathlib import Path
 
 import mujoco
@@ -184,6 +185,17 @@ def test_plain_to_feel_and_to_draw(name: str) -> None:
         assert all(len(body.collision) <= 21 for body in bodies)
         meshes = [body.visual.mesh for body in bodies if body.visual.mesh]
         assert all(len(read_obj(asset.files[mesh].decode())[0]) <= 500 for mesh in meshes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weighs_what_its_materials_say(name: str) -> None:
+    """The source of its mass names a material of its category, with the density of the table."""
+    for seed in range(4):
+        item = category(name).sample(np.random.default_rng(seed)).item
+        sources = [item.body.inertial.mass.source, *(part.body.inertial.mass.source for part in item.parts)]
+        told = dict(re.findall(r"cm\^3 of (\w+) at (\S+) kg", " + ".join(sources)))
+        assert set(told) & set(category(name).materials)
+        assert all(float(density) == MATERIALS[name].density.value for name, density in told.items())
 
 
 def test_articulated_things_have_handles_where_hands_go() -> None:
