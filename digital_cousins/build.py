@@ -113,7 +113,9 @@ def make_cousins(
         notify("family", 0.0)
         family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
         notify("family", 1.0)
-        found = _find(family, config, seed, check, making, count, workers or (os.cpu_count() or 1), notify)
+        chunks = making / f"chunks-{_fingerprint(family)}"
+        chunks.mkdir(exist_ok=True)
+        found = _find(family, config, seed, check, chunks, count, workers or (os.cpu_count() or 1), notify)
         notify("writing", 0.0)
         write_table(making / TABLE, [record["factors"] for record in found.records])
         manifest = Manifest(
@@ -172,7 +174,7 @@ def _find(
     config: CousinConfig,
     seed: int,
     check: Check | None,
-    making: Path,
+    chunks: Path,
     count: int,
     workers: int,
     notify: Notify,
@@ -183,7 +185,7 @@ def _find(
     rejected: Counter[str] = Counter()
     tried = 0
     most = max(PATIENCE * count, 10 * CHUNK)
-    for record in _records(family, config, seed, check, making, workers):
+    for record in _records(family, config, seed, check, chunks, workers):
         tried += 1
         split: Split = record["split"]
         if "reason" in record:
@@ -198,7 +200,7 @@ def _find(
             have = sum(len(found) for found in taken.values())
             raise SceneError(
                 f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, or "
-                f"single axes off), or ask for fewer. What was found is kept in {making}"
+                f"single axes off), or ask for fewer. What was found is kept in {chunks.parent}"
             )
     records = sorted((r for found in taken.values() for r in found), key=lambda record: record["index"])
     return _Found(records, rejected, tried)
@@ -208,7 +210,7 @@ def _find(
 
 
 def _records(
-    family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
+    family: Family, config: CousinConfig, seed: int, check: Check | None, chunks: Path, workers: int
 ) -> Iterator[dict[str, Any]]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
     common = pickle.dumps((family, config, seed, check))
@@ -218,7 +220,7 @@ def _records(
         try:
             while True:
                 while len(ahead) < (2 * workers if workers > 1 else 1):
-                    path = making / "chunks" / f"{number:06d}.json"
+                    path = chunks / f"{number:06d}.json"
                     ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
                     number += 1
                 path, future = ahead.pop(0)
@@ -296,8 +298,14 @@ def _resume(making: Path, request: dict[str, Any]) -> None:
     told = json.dumps(request, sort_keys=True)
     if making.exists() and (not note.exists() or note.read_text() != told):
         shutil.rmtree(making)
-    (making / "chunks").mkdir(parents=True, exist_ok=True)
+    making.mkdir(parents=True, exist_ok=True)
     note.write_text(told)
+
+
+def _fingerprint(family: Family) -> str:
+    """Of what stands in and lies about: a library may have changed under the same names of its categories."""
+    things = [(c.quarter, c.asset.item.model_dump_json()) for pool in family.pools.values() for c in pool.candidates]
+    return hashlib.sha256(json.dumps([things, family.textures]).encode()).hexdigest()[:16]
 
 
 def _quotas(count: int) -> dict[Split, int]:
