@@ -36,6 +36,11 @@ class StageProgress:
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
+        self._details: dict[str, str] = {}
+
+    def detail(self, stage: str, text: str) -> None:
+        """What to show beside a stage from its next `notify` on, such as counts."""
+        self._details[stage] = text
 
     def notify(self, stage: str, share: float) -> None:
         """Says that `stage` is done by `share` in [0, 1]."""
@@ -49,6 +54,8 @@ class StageProgress:
         if task is None:
             # Without a total the bar pulses: many stages cannot tell how far they are.
             task = self._tasks[stage] = bars.add_task(stage, total=None)
+        if stage in self._details:
+            bars.update(task, description=f"{stage}: {self._details[stage]}")
         if share > 0:
             bars.update(task, total=1.0, completed=share)
         if share >= 1:
@@ -57,12 +64,13 @@ class StageProgress:
     def _say(self, stage: str, share: float) -> None:
         now = time.monotonic()
         start = self._started.setdefault(stage, now)
+        detail = f" ({self._details[stage]})" if stage in self._details else ""
         if share >= 1:
-            self._line(f"{stage}: done in {now - start:.1f} s")
+            self._line(f"{stage}: done in {now - start:.1f} s{detail}")
             del self._started[stage]
             self._said.pop(stage, None)
         elif now - self._said.setdefault(stage, start) >= QUIET_SECONDS:
-            self._line(f"{stage}: {share:.0%} after {now - start:.0f} s")
+            self._line(f"{stage}: {share:.0%} after {now - start:.0f} s{detail}")
             self._said[stage] = now
 
     def _line(self, text: str) -> None:

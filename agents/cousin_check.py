@@ -7,9 +7,16 @@ from dataclasses import dataclass
 import gymnasium as gym
 
 from ..digital_cousins.cousin import Cousin
-from ..errors import PocketWorldsError
+from ..digital_cousins.rig import NO_DIFFERENCE
+from ..errors import PocketWorldsError, TaskError
 from ..registry import ENVIRONMENTS
+from ..scenes import Scene
 from .experts import make_expert
+
+CHOICES = tuple(f"PocketWorlds/{task}-v0" for task in ("PickPlace", "Lift", "OpenDrawer", "OpenDoor", "PressButton"))
+"""Tasks that `choose_check` tries in a twin, in this order."""
+TRIES_IN_TWIN = 8
+"""Episodes in the twin itself, where a task that suits is solved at once: that is not left to luck."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +56,28 @@ class ExpertCheck:
         finally:
             env.close()
         return "unsolved", f"the expert of {self.env_id} did not solve it in {self.tries} episodes"
+
+
+def choose_check(twin: Scene, env_id: str | None = None, object: str | None = None) -> ExpertCheck:
+    """A check whose task the expert solves in the twin itself: one that fails there says nothing about cousins.
+
+    Args:
+        twin: the scene. env_id: the environment to try; None takes the first of `CHOICES` that does.
+        object: its target; None for any that suits.
+
+    Raises:
+        TaskError: there is no such environment, or the expert solves none in the twin; the message says why.
+    """
+    if env_id is not None and env_id not in ENVIRONMENTS:
+        raise TaskError(f"task {env_id!r} is not known; choose one of {', '.join(ENVIRONMENTS)}, or none")
+    itself = Cousin(0, "train", twin, NO_DIFFERENCE, {})
+    failures = []
+    for choice in CHOICES if env_id is None else (env_id,):
+        failed = ExpertCheck(choice, object, TRIES_IN_TWIN)(itself)
+        if failed is None:
+            return ExpertCheck(choice, object)
+        failures.append(f"{choice}: {failed[1]}")
+    raise TaskError(
+        f"no cousin could pass, because the twin {twin.name!r} does not ({'; '.join(failures)}); choose another task "
+        "or object, or --task none"
+    )

@@ -41,7 +41,8 @@ def shape(draft: Draft, draws: Draws, section: Any) -> None:
     for name, item in draft.objects.items():
         if not _carries(draft, item):
             own = draws.of(name)
-            factors = (own.factor(section.factor), own.factor(section.factor), own.factor(section.factor))
+            x, y, z = (_fitting(item, own.factor(section.factor)) for _ in range(3))
+            factors = (x, y, z)
             draft.objects[name] = _standing(item, stretched(item, factors))
             draft.factors |= {f"shape.{name}.{axis}": f for axis, f in zip("xyz", factors, strict=True)}
 
@@ -50,7 +51,7 @@ def scale(draft: Draft, draws: Draws, section: Any) -> None:
     """Makes objects larger and smaller."""
     for name, item in draft.objects.items():
         if not _carries(draft, item):
-            factor = draws.of(name).factor(section.factor)
+            factor = _fitting(item, draws.of(name).factor(section.factor))
             draft.objects[name] = _standing(item, stretched(item, (factor, factor, factor)))
             draft.factors[f"scale.{name}"] = factor
 
@@ -232,6 +233,11 @@ def _turned(q: tuple[float, float, float, float], angle: float) -> tuple[float, 
     c, s = math.cos(angle / 2), math.sin(angle / 2)
     w, x, y, z = q
     return (w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s)
+
+
+def _fitting(item: SceneObject, factor: float) -> float:
+    """A factor of size: furniture has its place between other furniture, and gets no larger."""
+    return min(factor, 1 / factor) if item.mobility == "fixed" else factor
 
 
 def _carries(draft: Draft, item: SceneObject) -> bool:

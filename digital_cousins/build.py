@@ -15,11 +15,12 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,13 +35,16 @@ from ..scenes.folder import assets
 from .candidate import Rejected, make_cousin
 from .config import CousinConfig
 from .cousin import MANIFEST, Cousin
-from .cousin_set import TABLE, CousinFile, CousinSet, Entry, Manifest, file_hash, load_cousins, write_table
+from .cousin_set import TABLE, TWIN, CousinFile, CousinSet, Entry, Manifest, file_hash, load_cousins, write_table
 from .draft import Family
 from .draws import SPLITS, Split
 from .family import make_family, scene_hash
 from .features import describe
-from .library import CATEGORIES, Category
+from .library import CATEGORIES
+from .library.own import Kind, OwnCategory
 from .matching import distance
+from .report import write_report
+from .rig import NO_DIFFERENCE
 
 CHUNK = 16
 """Candidates in one piece of work."""
@@ -49,16 +53,16 @@ PATIENCE = 25
 SHARES: dict[Split, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 Notify = Callable[[str, float], None]
+Counted = Callable[[int, int], None]
 
 
 class Check(Protocol):
-    """Tries a task in a cousin; must pickle.
+    """Tries a task in a cousin; must pickle."""
 
-    Attributes:
-        name: what it tries, for the manifest.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """What it tries, for the manifest."""
+        ...
 
     def __call__(self, cousin: Cousin) -> tuple[str, str] | None:
         """Why the cousin does not do, as a word to count by and a sentence; None if it does."""
@@ -72,12 +76,13 @@ def make_cousins(
     count: int,
     config: CousinConfig | None = None,
     seed: int = 0,
-    library: Mapping[str, Category] | None = None,
+    library: Mapping[str, Kind] | None = None,
     check: Check | None = None,
     needed: Collection[str] = (),
     workers: int = 0,
     replace: bool = False,
     notify: Notify = lambda stage, share: None,
+    counted: Counted = lambda valid, tried: None,
 ) -> CousinSet:
     """Makes `count` cousins of a scene, and writes them to the folder `out`.
 
@@ -87,7 +92,8 @@ def make_cousins(
         library: categories that may stand in; None for the built-in ones.
         check: tries a task in each. needed: names of objects that no cousin may lack.
         workers: processes, 0 for all processors; 1 works in this one. replace: whether a set that is there may go.
-        notify: called with what is going on and its finished share in [0, 1].
+        notify: called with what is going on and its finished share in [0, 1]. counted: called after every candidate
+            with how many were taken so far, and how many were tried.
 
     Raises:
         SceneError: the scene does not do, `out` exists or cannot be written, or too few candidates are valid; the
@@ -104,7 +110,7 @@ def make_cousins(
         "seed": seed,
         "check": check.name if check is not None else "",
         "needed": sorted(needed),
-        "library": sorted(library or CATEGORIES),
+        "library": _told_apart(library or CATEGORIES),
         "versions": _versions(),
     }
     making = out.parent / f".{out.name}.making"
@@ -112,10 +118,11 @@ def make_cousins(
         _resume(making, request)
         notify("family", 0.0)
         family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
+        (making / TWIN).write_bytes(CousinFile(scene=twin, rig=NO_DIFFERENCE).encoded())
         notify("family", 1.0)
-        chunks = making / f"chunks-{_fingerprint(family)}"
-        chunks.mkdir(exist_ok=True)
-        found = _find(family, config, seed, check, chunks, count, workers or (os.cpu_count() or 1), notify)
+        records = _records(family, config, seed, check, making, workers or (os.cpu_count() or 1))
+        with closing(records):
+            found = _find(records, making, count, notify, counted)
         notify("writing", 0.0)
         write_table(making / TABLE, [record["factors"] for record in found.records])
         manifest = Manifest(
@@ -129,11 +136,12 @@ def make_cousins(
             rejected=dict(sorted(found.rejected.items())),
             tried=found.tried,
             versions=request["versions"],
-            files=_files(making, found.records),
+            files=_files(making, twin, found.records),
         )
         with new_folder(out, replace=replace, marks=[MANIFEST], noun="set of cousins", error=SceneError) as folder:
             _write(folder, making, manifest, found.records)
             notify("writing", 0.5)
+            write_report(folder, manifest, [r["factors"] for r in found.records], family.pools, notify=notify)
     shutil.rmtree(making, ignore_errors=True)
     notify("writing", 1.0)
     return load_cousins(out)
@@ -169,38 +177,30 @@ class _Found:
     tried: int
 
 
-def _find(
-    family: Family,
-    config: CousinConfig,
-    seed: int,
-    check: Check | None,
-    chunks: Path,
-    count: int,
-    workers: int,
-    notify: Notify,
-) -> _Found:
-    """Tries candidates in the order of their numbers until every split has enough."""
+def _find(candidates: Iterator[dict[str, Any]], making: Path, count: int, notify: Notify, counted: Counted) -> _Found:
+    """Takes candidates in the order of their numbers until every split has enough."""
     wanted = _quotas(count)
     taken: dict[Split, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     rejected: Counter[str] = Counter()
     tried = 0
     most = max(PATIENCE * count, 10 * CHUNK)
-    for record in _records(family, config, seed, check, chunks, workers):
+    for record in candidates:
         tried += 1
         split: Split = record["split"]
         if "reason" in record:
             rejected[record["reason"]] += 1
         elif len(taken[split]) < wanted[split]:
             taken[split].append(record)
-        notify("cousins", sum(len(found) for found in taken.values()) / count)
-        if all(len(taken[name]) == wanted[name] for name in SPLITS):
+        have = sum(len(found) for found in taken.values())
+        counted(have, tried)
+        notify("cousins", have / count)
+        if have == count:
             break
         if tried >= most:
             told = ", ".join(f"{reason}: {number}" for reason, number in rejected.most_common())
-            have = sum(len(found) for found in taken.values())
             raise SceneError(
                 f"only {have} of {count} cousins after {tried} candidates ({told}); vary less (a nearer kinship, or "
-                f"single axes off), or ask for fewer. What was found is kept in {chunks.parent}"
+                f"single axes off), or ask for fewer. What was found is kept in {making}"
             )
     records = sorted((r for found in taken.values() for r in found), key=lambda record: record["index"])
     return _Found(records, rejected, tried)
@@ -210,17 +210,18 @@ def _find(
 
 
 def _records(
-    family: Family, config: CousinConfig, seed: int, check: Check | None, chunks: Path, workers: int
-) -> Iterator[dict[str, Any]]:
+    family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
+) -> Generator[dict[str, Any], None, None]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
     common = pickle.dumps((family, config, seed, check))
+    others = set(multiprocessing.active_children())
     with _pool(workers, common) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
         try:
             while True:
                 while len(ahead) < (2 * workers if workers > 1 else 1):
-                    path = chunks / f"{number:06d}.json"
+                    path = making / "chunks" / f"{number:06d}.json"
                     ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
                     number += 1
                 path, future = ahead.pop(0)
@@ -233,6 +234,9 @@ def _records(
             for _, future in ahead:
                 if future is not None:
                     future.cancel()
+            # What is still under way is needed no more, whether all was found or somebody interrupts.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
 
 
 def _pool(workers: int, common: bytes) -> Executor:
@@ -240,7 +244,7 @@ def _pool(workers: int, common: bytes) -> Executor:
         _start(common)
         return _Here()
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(common,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(common,))
 
 
 class _Here(Executor):
@@ -256,8 +260,14 @@ _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
 
 
 def _start(common: bytes) -> None:
-    """In each worker: what all chunks have in common."""
+    """Where chunks are worked on: what they have in common."""
     _COMMON[:] = [pickle.loads(common)]
+
+
+def _start_worker(common: bytes) -> None:
+    """The same in a process of its own, which leaves Ctrl+C to its parent: that one ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _start(common)
 
 
 def _chunk(number: int) -> list[dict[str, Any]]:
@@ -298,14 +308,16 @@ def _resume(making: Path, request: dict[str, Any]) -> None:
     told = json.dumps(request, sort_keys=True)
     if making.exists() and (not note.exists() or note.read_text() != told):
         shutil.rmtree(making)
-    making.mkdir(parents=True, exist_ok=True)
+    (making / "chunks").mkdir(parents=True, exist_ok=True)
     note.write_text(told)
 
 
-def _fingerprint(family: Family) -> str:
-    """Of what stands in and lies about: a library may have changed under the same names of its categories."""
-    things = [(c.quarter, c.asset.item.model_dump_json()) for pool in family.pools.values() for c in pool.candidates]
-    return hashlib.sha256(json.dumps([things, family.textures]).encode()).hexdigest()[:16]
+def _told_apart(library: Mapping[str, Kind]) -> dict[str, list[str]]:
+    """Names of the categories, and of a user's own things in them."""
+    return {
+        name: [asset.name for asset in kind.assets] if isinstance(kind, OwnCategory) else []
+        for name, kind in sorted(library.items())
+    }
 
 
 def _quotas(count: int) -> dict[Split, int]:
@@ -323,10 +335,10 @@ def _entry(record: dict[str, Any]) -> Entry:
     )
 
 
-def _files(making: Path, records: list[dict[str, Any]]) -> dict[str, str]:
-    """Hashes of the table of factors, and of the meshes and textures that the cousins name, by path."""
+def _files(making: Path, twin: Scene, records: list[dict[str, Any]]) -> dict[str, str]:
+    """Hashes of twin and table, and of the meshes and textures that the twin and the cousins name, by path."""
     used = {name for r in records for name in assets(CousinFile.model_validate_json(r["file"]).scene)}
-    return {name: file_hash(making / name) for name in sorted({TABLE, *used})}
+    return {name: file_hash(making / name) for name in sorted({TWIN, TABLE, *assets(twin), *used})}
 
 
 def _write(folder: Path, making: Path, manifest: Manifest, records: list[dict[str, Any]]) -> None:

@@ -5,9 +5,9 @@
     cousins.load(17)                # a `Cousin`: scene, rig, factors
 
 What is in the folder: `cousins.json` (what it was made from, and of every cousin its split, its distance to the twin
-and the hash of its file), `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they share,
-`factors.parquet` (a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written beside its
-place and renamed when it is complete.
+and the hash of its file), `twin.json` and `cousins/000017.json` (scene and rig), `meshes/` and `textures/` that they
+share, `factors.parquet` (a row a cousin, a column a factor), `contact_sheet.jpg` and `index.html`. It is written
+beside its place and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from .draws import SPLITS, Split
 from .rig import Rig
 
 SCHEMA_VERSION = 1
+TWIN = "twin.json"
+"""The file with the twin itself."""
 TABLE = "factors.parquet"
 """The table of factors: a row a cousin, a column a factor."""
 Ints = NDArray[np.int64]
@@ -67,7 +69,7 @@ class Manifest(BaseModel):
         config, seed: what was varied, how. task: what every cousin was tried with, "" if with nothing.
         needed: names of objects that no cousin lacks. entries: the cousins. rejected: how many candidates were not
             valid, by reason. tried: number of candidates. versions: of what made them.
-        files: hash of the table of factors and of every mesh and texture, by path.
+        files: hash of the twin's file, of the table of factors and of every mesh and texture, by path.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -133,6 +135,16 @@ class CousinSet:
         entry = self.manifest.entries[position]
         found = CousinFile.model_validate_json(_original(self.folder / entry.file, entry.sha256))
         return Cousin(entry.index, entry.split, found.scene.in_folder(self.folder), found.rig, self.factors(position))
+
+    @cached_property
+    def twin(self) -> Scene:
+        """The scene that all are cousins of.
+
+        Raises:
+            SceneError: its file is missing, damaged or was changed.
+        """
+        contents = _original(self.folder / TWIN, self.manifest.files.get(TWIN))
+        return CousinFile.model_validate_json(contents).scene.in_folder(self.folder)
 
     def factors(self, position: int) -> dict[str, Factor]:
         """What was drawn for the cousin at a position, by `axis.name`."""

@@ -12,7 +12,7 @@ from ..scenes import Scene
 from ..scenes.folder import assets
 from .config import CousinConfig
 from .draft import Family
-from .library import Category
+from .library.own import Kind
 from .pools import make_pools
 from .relations import scene_graph
 from .textures import make_textures
@@ -24,7 +24,7 @@ CLUTTER = 24
 def make_family(
     twin: Scene,
     folder: Path,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     config: CousinConfig,
     *,
     seed: int,

@@ -30,7 +30,7 @@ CLEARANCE = 0.003
 NEIGHBOURS = 0.05
 """The gap between neighbours changes by at most this [m]."""
 STRAIGHT = math.radians(4.5)
-"""What is parallel to something else turns by at most this [rad]: two then differ by 9 degrees; 10 are tolerated."""
+"""What is parallel to something else turns by at most this [rad]: two differ by up to 9 degrees, 10 are tolerated."""
 _CLUTTER_GAP = 0.015
 _AROUND = 0.1  # clutter lies no farther [m] from what the twin has on the same surface
 

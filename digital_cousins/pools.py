@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from ..scenes.scene import Size3
 from .features import Descriptor, describe
 from .graph import SceneGraph
 from .guessing import describe_guessed
-from .library import Asset, Category
+from .library import Asset
+from .library.own import Kind
 from .matching import Level, Match, admissible, kin
 
 TRIED = 36
@@ -50,7 +52,7 @@ class Pool:
 def make_pools(
     twin: Scene,
     graph: SceneGraph,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     folder: Path,
     *,
     level: Level,
@@ -78,7 +80,7 @@ def _pool(
     item: SceneObject,
     home: Path | None,
     graph: SceneGraph,
-    library: Mapping[str, Category],
+    library: Mapping[str, Kind],
     folder: Path,
     level: Level,
     count: int,
@@ -90,24 +92,27 @@ def _pool(
         return Pool(target, ())
     made: list[tuple[Asset, int, Descriptor]] = []
     suitable = [category for category in library.values() if category.mobility == item.mobility]
-    samples = [(category, _sample(category, item.size, rng)) for category in suitable]
+    most = 0.0 if item.mobility == "fixed" else SPREAD  # furniture has its place between other furniture
+    samples = [(category, _sample(category, item.size, most, rng)) for category in suitable]
     kinds = [
         category
         for category, each in samples
         if each is not None and admissible(target, _described(each, folder), level)
     ]
     for number in range(TRIED if kinds else 0):
-        asset = _sample(kinds[number % len(kinds)], item.size, rng)
+        asset = _sample(kinds[number % len(kinds)], item.size, most, rng)
         if asset is not None:
             made.append((asset, _quarter(asset.item.size, item.size), _described(asset, folder)))
+    # What opens in the twin opens in every cousin.
+    made = [each for each in made if not Counter(target.parts) - Counter(each[2].parts)]
     matches = kin(target, [descriptor for _, _, descriptor in made], level, count=count)
     return Pool(target, tuple(Candidate(made[m.index][0], m, made[m.index][1]) for m in matches))
 
 
-def _sample(category: Category, size: Size3, rng: np.random.Generator) -> Asset | None:
-    """A thing of about this size; None if the category has none that comes near."""
+def _sample(category: Kind, size: Size3, most: float, rng: np.random.Generator) -> Asset | None:
+    """A thing of about this size, `most` [log] larger at most; None if the category has none that comes near."""
     x, y, z = size
-    stretch = np.exp(rng.uniform(-SPREAD, SPREAD, 3))
+    stretch = np.exp(rng.uniform(-SPREAD, most, 3))
     flat = (x, y) if (x >= y) == (category.sizes[0][1] >= category.sizes[1][1]) else (y, x)
     wanted = (flat[0] * stretch[0], flat[1] * stretch[1], z * stretch[2])
     fitted = category.fit(wanted)
@@ -129,7 +134,7 @@ def _quarter(size: Size3, wanted: Size3) -> int:
     return int((size[0] >= size[1]) != (wanted[0] >= wanted[1]))
 
 
-def _clutter(library: Mapping[str, Category], folder: Path, count: int, rng: np.random.Generator) -> list[Candidate]:
+def _clutter(library: Mapping[str, Kind], folder: Path, count: int, rng: np.random.Generator) -> list[Candidate]:
     """Small things that a hand could put away."""
     kinds = [category for category in library.values() if category.mobility == "free" and "graspable" in category.tags]
     found: list[Candidate] = []

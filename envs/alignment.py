@@ -24,7 +24,7 @@ FILLER = "filler__"
 _HIDDEN = 5  # a group of geoms and sites that nobody draws
 _SMALL = 0.005  # [m]
 _FEWEST = 4  # faces of a mesh
-_OFFSET = 1e-6  # [m]
+_OFFSET = 2e-6  # [m]: MuJoCo takes 1e-6 for zero
 _SIZES = ("nq", "nv", "nu", "nbody", "njnt", "ngeom", "nsite", "ncam", "nlight", "ntree", "nM", "nC", "nD", "nbvh")
 
 

@@ -192,6 +192,17 @@ def resolve_scene(scene: Any, split: str = "train") -> tuple[tuple[Scene, Rig], 
     )
 
 
+def resolve_twin(scene: Any) -> Scene:
+    """The one scene meant by a `Scene`, a folder or a built-in name.
+
+    Raises:
+        TaskError: it is none. SceneError: the scene folder cannot be read.
+    """
+    if isinstance(scene, (str, Path)) and is_cousin_set(scene):
+        raise TaskError(f"{scene} is a set of cousins; give the scene that it was made from")
+    return resolve_scene(scene)[0][0]
+
+
 def parse_observations(mode: Any) -> tuple[str, ...]:
     """Kinds of observation in an `obs_mode`, in a fixed order.
 

@@ -20,6 +20,7 @@ _DAMPING = 0.03
 _POSTURE_GAIN = 0.05
 _LIMIT_MARGIN = 0.01
 _MANY = 128
+_CONVERGED = 1e-8  # [m], [rad]
 
 
 class InverseKinematics:
@@ -104,12 +105,14 @@ class InverseKinematics:
         self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
     ) -> tuple[Array, Array, Array]:
         """Joint positions (m, joints) reaching grip poses, and the errors left, [m] and [rad] (m,); m <= num_envs."""
-        ids = np.arange(len(joints))
+        ids, half = np.arange(len(joints)), iterations // 2
         for count in range(iterations):
             at, turned = self.pose(ids, joints)
             turn = rotations.to_vector(rotation @ turned.transpose(0, 2, 1))
             error = np.concatenate([position - at, turn], axis=1)
-            joints = self.step(ids, joints, at, error, posture=0.02 if count < iterations // 2 else 0.0)
+            if count > half and np.abs(error).max() < _CONVERGED:
+                break
+            joints = self.step(ids, joints, at, error, posture=0.02 if count < half else 0.0)
         at, turned = self.pose(ids, joints)
         angle = rotations.norm(rotations.to_vector(rotation @ turned.transpose(0, 2, 1)))
         return joints, rotations.norm(position - at), angle

@@ -109,6 +109,7 @@ class Sleep:
         self._start = np.array([_first_qpos(models[0], tree) for tree in self._free], dtype=np.int64)
         self._awake, self._drowsy = ([self._model(m, speed) for m in models] for speed in (_NEVER, TOLERANCE))
         self._members = np.zeros(num_envs, dtype=np.int64)
+        self._all_awake, self._all_drowsy = self._awake[:1] * num_envs, self._drowsy[:1] * num_envs
         self.batch = Batch(self._drowsy[0], num_envs, nthread=num_threads, persistent=True)
         self._trees: Ints = self.batch.bind("tree_asleep")  # at least 0 where a tree sleeps
         self._drowsing = True
@@ -116,14 +117,14 @@ class Sleep:
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Rest`."""
         self._members[ids] = members
-        self._use(self._awake)
-        self._drowsing = False
+        for world, member in zip(ids.tolist(), members.tolist(), strict=True):
+            self._all_awake[world], self._all_drowsy[world] = self._awake[member], self._drowsy[member]
+        self._use(drowsy=False)
 
     def allow(self, allowed: bool) -> None:
         """See `Rest`."""
         if allowed != self._drowsing:
-            self._use(self._drowsy if allowed else self._awake)
-            self._drowsing = allowed
+            self._use(drowsy=allowed)
 
     def save(self, ids: Ids) -> NDArray[np.float64]:
         """See `Rest`: the state, and who of the T trees sleeps, (m, batch.nstate + T)."""
@@ -138,7 +139,7 @@ class Sleep:
         waking = np.delete(np.arange(len(ids)), with_sleepers)
         if len(waking):
             self.batch.reset(ids[waking], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        models = [self._awake[int(member)] for member in self._members]
+        models = self._all_awake.copy() if len(with_sleepers) else []
         for row in with_sleepers:
             world = int(ids[row])
             drowsy = self._drowsy[self._members[world]]
@@ -146,15 +147,15 @@ class Sleep:
             self.batch.set_models(models)
             self.batch.reset([world], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
             models[world] = self._awake[self._members[world]]
-        self._use(self._awake)
-        self._drowsing = False
+        self._use(drowsy=False)
         self.batch.state[ids] = state
 
-    def _use(self, models: Sequence[mujoco.MjModel]) -> None:
-        if len(models) == 1:
-            self.batch.set_models(models[0])
+    def _use(self, *, drowsy: bool) -> None:
+        if len(self._awake) == 1:
+            self.batch.set_models((self._drowsy if drowsy else self._awake)[0])
         else:
-            self.batch.set_models([models[int(member)] for member in self._members])
+            self.batch.set_models(self._all_drowsy if drowsy else self._all_awake)
+        self._drowsing = drowsy
 
     def _columns(self, name: str) -> slice:
         """Where a field lies in the rows of `batch.state`."""

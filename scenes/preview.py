@@ -180,17 +180,29 @@ class Photographer:
             hide: objects to leave out.
             margin: how much wider than the content the picture is.
         """
+        angle = self.freest(focus, elevation=elevation, hide=hide, margin=margin) if azimuth is None else azimuth
+        points = self.points(focus)
+        camera, eye = self._frame(points, angle, elevation, margin)
+        self.model.vis.global_.fovy = FOVY
+        return self._render(camera, {name for name in hide if name not in focus} | self._between(eye, points))
+
+    def freest(
+        self,
+        focus: Sequence[str] = (),
+        *,
+        elevation: float = ELEVATION,
+        hide: Iterable[str] = (),
+        margin: float = MARGIN,
+    ) -> float:
+        """The direction [degrees] to look in that hides least; arguments as of `view`."""
         points = self.points(focus)
         hidden = {name for name in hide if name not in focus}
-        choices = []
-        for rank, angle in enumerate(AZIMUTHS if azimuth is None else (azimuth,)):
-            camera, eye = self._frame(points, angle, elevation, margin)
+        costs = {}
+        for rank, angle in enumerate(AZIMUTHS):
+            eye = self._frame(points, angle, elevation, margin)[1]
             between = self._between(eye, points)
-            cost = 2.0 * len(between) + 3.0 * self._occluded(eye, focus, hidden | between) + 0.1 * rank
-            choices.append((cost, rank, camera, between))
-        _, _, camera, between = min(choices, key=lambda choice: choice[:2])
-        self.model.vis.global_.fovy = FOVY
-        return self._render(camera, hidden | between)
+            costs[angle] = 2.0 * len(between) + 3.0 * self._occluded(eye, focus, hidden | between) + 0.1 * rank
+        return min(AZIMUTHS, key=costs.__getitem__)
 
     def camera(self, name: str) -> Picture:
         """The picture of one of the scene's own cameras: uint8 [H, W, 3]."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from pocketworlds import __version__, doctor
-from pocketworlds import cli as module
 from pocketworlds.cli import app
+from pocketworlds.cli.session import Session
 from pocketworlds.demo import demo_capture
 from pocketworlds.errors import CaptureError
 from pocketworlds.progress import StageProgress
@@ -54,9 +54,8 @@ def test_version_and_help() -> None:
     assert run("--version").output == f"pocketworlds {__version__}\n"
     shown = run("--help")
     assert shown.exit_code == 0
-    assert all(
-        name in shown.output for name in ("scan", "view", "demo", "envs", "record", "bench", "check-robot", "doctor")
-    )
+    names = ("scan", "view", "demo", "cousins", "cousins-check", "envs", "record", "bench", "check-robot", "doctor")
+    assert all(name in shown.output for name in names)
 
 
 COMMANDS = [
@@ -66,7 +65,10 @@ COMMANDS = [
     ("envs",),
     ("record",),
     ("bench", "real2sim"),
+    ("cousins",),
+    ("cousins-check",),
     ("bench", "experts"),
+    ("bench", "cousins"),
     ("check-robot",),
     ("doctor",),
 ]
@@ -85,8 +87,8 @@ def test_module_runs_as_the_command() -> None:
 def test_json_keeps_stdout_to_itself() -> None:
     code = """
 import os, sys
-from pocketworlds.cli import _Session
-with _Session(True, False, "") as session:
+from pocketworlds.cli.session import Session
+with Session(True, False, "") as session:
     print("from Python")
     os.write(1, b"from C++\\n")
     session.answer({"answer": 42})
@@ -320,7 +322,7 @@ def ending(error: BaseException, *, debug: bool = False, as_json: bool = False) 
 
     @small.command()
     def command() -> None:
-        with module._Session(as_json, debug, "run it again"):
+        with Session(as_json, debug, "run it again"):
             raise error
 
     return CliRunner().invoke(small)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from ...scenes.primitives import BAR, REACH, bar_handle, box
 from ...scenes.scene import CollisionGeom, Handle, Joint, Pose
 from .category import Category, Palette, Parameter, Size
-from .pieces import Design, Finish, Moving, Piece, board, boards, disc, mass_of
+from .pieces import Design, Finish, Moving, Piece, board, boards, disc, mass_of, shifted
 from .shapes import lathe
 from .storage import carcass, hinged_front
 from .tableware import open_box
@@ -83,7 +81,7 @@ def oven(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     ]
     for sx in (-1, 1):
         for sy in (-1, 1):
-            wide = 0.3 * x if sx * sy > 0 else 0.24 * x
+            wide = min(0.3 * x, 0.42 * deep) * (1.0 if sx * sy > 0 else 0.8)
             at = (sx * 0.23 * x, front + deep / 2 + sy * 0.24 * deep, z - burner / 2)
             pieces.append(disc(wide, wide, burner, at, _dark(grip)))
     rack = board(
@@ -105,9 +103,9 @@ def oven(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     pane = board(window[0], 0.15 * thick, window[1], (0, face + thick / 2, middle), black)
     bar = bar_handle((0, face, high - 0.05), "x", 0.7 * wide)
     swings = (*leaf, pane, *boards(bar, grip))
-    weight = mass_of(swings, np.array([0.0, face, low]))
+    weight = mass_of(swings)
     # Real doors are balanced by springs: they take up most of the door's own torque where it hangs horizontally.
-    spring = 0.85 * weight.mass.value * 9.81 * weight.com[2] / 1.5
+    spring = 0.85 * weight.mass.value * 9.81 * (weight.com[2] - low) / 1.5
     door = Moving(
         "door",
         "door",
@@ -163,10 +161,7 @@ def sink(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     depth, rim, ledge, plate = shape["depth"], 0.04, 0.09, max(0.006, wall)
     wide, deep = x - 2 * rim, y - rim - ledge
     middle = -y / 2 + rim + deep / 2
-    basin = open_box(wide, deep, depth, wall, 0.01, metal)
-    basin = Piece(
-        basin.look.moved(y=middle), metal, tuple(corners + np.array([0.0, middle, 0.0]) for corners in basin.collision)
-    )
+    basin = shifted(open_box(wide, deep, depth, wall, 0.01, metal), 0.0, middle, 0.0)
     top = depth - plate / 2
     deck = [
         box(x, rim, plate, at=(0, (rim - y) / 2, top)),

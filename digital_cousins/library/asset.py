@@ -48,3 +48,11 @@ class Asset:
 def file_name(folder: str, contents: bytes, ending: str) -> str:
     """`folder/<first 16 hex digits of SHA-256>.ending`."""
     return f"{folder}/{hashlib.sha256(contents).hexdigest()[:16]}.{ending}"
+
+
+def stored(text: str, files: dict[str, bytes]) -> str:
+    """Puts the text of a mesh among the files of an asset; gives its path."""
+    contents = text.encode()
+    path = file_name("meshes", contents, "obj")
+    files[path] = contents
+    return path

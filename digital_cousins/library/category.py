@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -73,7 +73,7 @@ class Category:
         natural: proportions x / y that are drawn where no size is given, None as `x_over_y`; (1, 1) is round.
         mobility: "free", or "fixed" for what stays where it stands.
         rolls: it may roll in place.
-        volume_note: why its collision shapes and its look differ in volume by more than 10 %, "" where they do not.
+        solid: what a solid model of one weighs like, "" for its first material.
     """
 
     name: str
@@ -87,8 +87,12 @@ class Category:
     natural: Range | None = None
     mobility: Literal["free", "fixed"] = "free"
     rolls: bool = False
-    volume_note: str = ""
-    summary: str = field(default="")
+    solid: str = ""
+
+    @property
+    def like(self) -> str:
+        """The material that a model of one weighs like if it is filled all through: a can like water."""
+        return self.solid or self.materials[0]
 
     def build(self, size: Size, shape: Mapping[str, float], rng: np.random.Generator) -> Asset:
         """One of exactly these outer extents [m] and shape; `rng` chooses materials and colours.
@@ -96,6 +100,7 @@ class Category:
         Raises:
             AssetError: a size or parameter is out of range, missing or unknown; the message gives the ranges.
         """
+        size = (float(size[0]), float(size[1]), float(size[2]))
         design = self.design(size, shape, rng)
         low, high = design.bounds
         if not np.allclose(high - low, size, rtol=0, atol=1e-6):
@@ -153,7 +158,8 @@ class Category:
         return x, y, z
 
     def _draw_size(self, rng: np.random.Generator) -> Size:
-        x, y, z = (float(rng.uniform(*bounds)) for bounds in self.sizes)
+        # Factors of two are equally likely: there are more small boxes than large ones.
+        x, y, z = (math.exp(rng.uniform(math.log(low), math.log(high))) for low, high in self.sizes)
         proportion = self.natural or self.x_over_y
         if proportion is not None:
             x = y * float(rng.uniform(*proportion))

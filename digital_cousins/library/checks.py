@@ -35,6 +35,8 @@ MAX_VOLUME_ERROR, MAX_INERTIA_ERROR = 0.10, 0.05
 MAX_DRIFT, MAX_TILT, SECONDS = 0.002, np.radians(1.0), 2.0
 MAX_OVERLAP = 0.0005
 """How deep [m] a moving part may pass into the rest."""
+PLAY = {"slide": 0.0005, "hinge": 0.005}
+"""How far a part may give at rest [m] or [rad]: a button sags a little on its spring."""
 FORCES = {"fixed": 22.0, "free": 5.0}
 """Force [N] of a hand at a handle: 5 lbf, what the ADA Standards (2010, 309.4) let a person's operable parts take, and
 less for what stands loosely."""
@@ -72,7 +74,7 @@ def check_category(kind: Category, seed: int, size: Size | None = None) -> tuple
     shape = {key: parameters[key] for key in kind.shape}
     asset = kind.build(extents, shape, np.random.default_rng(seed))
     design = kind.design(extents, shape, np.random.default_rng(seed))
-    return asset, check_asset(asset, design, rolls=kind.rolls, volume_note=kind.volume_note)
+    return asset, check_asset(asset, design, rolls=kind.rolls)
 
 
 def check_asset(asset: Asset, design: Design | None = None, *, rolls: bool = False, volume_note: str = "") -> Checks:
@@ -216,7 +218,11 @@ def stand(asset: Asset) -> tuple[float, float, float]:
     model = _model(asset, asset.item.model_copy(update={"mobility": "free"}))
     data = mujoco.MjData(model)
     motion = Simulation(model, data, [asset.item.name]).run(SECONDS)[asset.item.name]
-    opened = [abs(data.joint(f"{p.name}_joint").qpos[0]) / np.ptp(p.joint.range) for p in asset.item.parts]
+    opened = [
+        max(0.0, abs(float(data.joint(f"{part.name}_joint").qpos[0])) - PLAY[part.joint.kind])
+        / np.ptp(part.joint.range)
+        for part in asset.item.parts
+    ]
     return motion.drift, motion.tilt, float(max(opened, default=0.0))
 
 
@@ -253,7 +259,8 @@ def _by_hand(model: mujoco.MjModel, part: Part, force: float) -> tuple[float, fl
     for direction in (1.0, -1.0):
         data.qfrc_applied[joint.dofadr[0]] = direction * force * arm
         mujoco.mj_step(model, data, nstep=round(3.0 / model.opt.timestep))
-        shares.append(float((data.qpos[joint.qposadr[0]] - low) / (high - low)))
+        share = float((data.qpos[joint.qposadr[0]] - low) / (high - low))
+        shares.append(min(1.0, max(0.0, share)))  # limits give way a little
     return shares[0], shares[1]
 
 

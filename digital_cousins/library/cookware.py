@@ -66,7 +66,7 @@ def kettle(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     high = z - knob_size - lid_thick
     wide = x - shape["reach"] - shape["spout"]
     centre = x / 2 - shape["reach"] - wide / 2
-    wall = Wall(wide, y, high, shape["wall"], foot=1 / shape["taper"], bottom=2 * shape["wall"])
+    wall = Wall(wide, y, high, shape["wall"], foot=1 / shape["taper"], bottom=1.5 * shape["wall"])
     thick = shape["handle_thickness"]
     handle = ear(wall, x / 2 - centre, 0.93 * high, 0.22 * high, 1.6 * thick, thick, grip)
     # The spout: a wedge whose lip is level with the rim.
@@ -133,7 +133,7 @@ COOKWARE = (
         ("container", "graspable", "handle", "openable", "pourable", "cookware"),
         ((0.2, 0.3), (0.12, 0.19), (0.16, 0.29)),
         {
-            "wall": Parameter(0.0018, 0.003, "thickness of the wall", "m"),
+            "wall": Parameter(0.0014, 0.002, "thickness of the wall", "m"),
             "taper": Parameter(0.66, 0.85, "diameter of the top over that of the bottom"),
             "reach": Parameter(0.04, 0.055, "how far the handle stands off", "m"),
             "spout": Parameter(0.012, 0.025, "how far the spout stands off", "m"),

@@ -64,6 +64,8 @@ def stool(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
                 pieces.append(board(wide, thin, thin, (0.0, s * deep / 2, level * z), frame))
             else:
                 pieces.append(board(thin, deep, thin, (s * wide / 2, 0.0, level * z), frame))
+    if frame.substance.name == "painted_steel":
+        pieces = [pieces[0], *(_profile(piece) for piece in pieces[1:])]
     return Design(tuple(pieces))
 
 
@@ -77,9 +79,11 @@ def table(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
         else palette.finish(frame.substance.name)
     )
     thick, leg, apron, inset = shape["top"], shape["leg"], shape["apron"], shape["inset"]
-    hollow = frame.substance.name == "painted_steel"
-    if hollow:
+    tubes = frame.substance.name == "painted_steel"
+    if tubes:
         leg, apron = min(leg, 0.05), 0.03
+    if plate.substance.name == "glass":
+        thick = min(thick, 0.012)
     high = z - thick
     sx, sy = x / 2 - inset - leg / 2, y / 2 - inset - leg / 2
     shapes = [box(leg, leg, high, at=(a * sx, b * sy, high / 2)) for a in (-1, 1) for b in (-1, 1)]
@@ -87,7 +91,7 @@ def table(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     shapes += [box(2 * sx - leg, thin, apron, at=(0, s * sy, high - apron / 2)) for s in (-1, 1)]
     shapes += [box(thin, 2 * sy - leg, apron, at=(s * sx, 0, high - apron / 2)) for s in (-1, 1)]
     pieces = boards(shapes, frame)
-    if hollow:
+    if tubes:
         pieces = tuple(_profile(piece) for piece in pieces)
     return Design((board(x, y, thick, (0, 0, z - thick / 2), plate), *pieces))
 
@@ -98,7 +102,7 @@ def _profile(piece: Piece) -> Piece:
     middle, extent = (low + high) / 2, high - low
     share = np.where(extent < extent.max(), 1 - 0.004 / extent, 1.0)
     core = piece.look.moved(*(-middle)).scaled(*(float(v) for v in share)).moved(*middle)
-    return Piece(piece.look, piece.finish, piece.collision, ((piece.look - core, piece.finish.substance),), plain=True)
+    return Piece(piece.look, piece.finish, piece.collision, ((piece.look - core, piece.finish.substance),), piece.plain)
 
 
 def shelf(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ...scenes.scene import Handle, Joint
 from .category import Category, Palette, Parameter, Size
+from .packages import hollow
 from .pieces import Design, Moving, Piece, disc
 from .shapes import lathe, rod
 from .tableware import open_box
@@ -32,14 +34,17 @@ def lamp(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
         ]
     ).scaled(x / y)
     base = disc(foot, foot, thick, (0, 0, thick / 2), metal)
+    base = replace(base, matter=tuple(hollow(base.look, 0.003, metal.substance, 0.0, "water")))
     pole = z - 0.5 * tall - thick
-    button = palette.finish("abs")
-    wide, travel, out = 0.016, 0.002, 0.008
+    post = disc(stem, stem, pole, (0, 0, thick + pole / 2), metal)
+    post = replace(post, matter=tuple(hollow(post.look, 0.002, metal.substance, 0.0, "water")))
+    button = palette.finish("steel")
+    wide, travel, out = 0.02, 0.002, 0.008
     place = (0.0, -0.33 * foot, thick)
     switch = Moving(
         "button",
         "button",
-        Joint(kind="slide", axis=(0, 0, -1), range=(0.0, travel), damping=1.0, friction_loss=0.1, stiffness=600.0),
+        Joint(kind="slide", axis=(0, 0, -1), range=(0.0, travel), damping=1.0, friction_loss=0.3, stiffness=800.0),
         place,
         (
             disc(wide, wide, out - travel, (0, place[1], thick + (out + travel) / 2), button),
@@ -51,7 +56,7 @@ def lamp(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     return Design(
         (
             base,
-            disc(stem, stem, pole, (0, 0, thick + pole / 2), metal),
+            post,
             Piece(shade, cloth, (shade.points,), ((shade - inside, cloth.substance),)),
         ),
         (switch,),
@@ -93,6 +98,7 @@ HOUSEHOLD = (
             "taper": Parameter(0.55, 1.0, "upper over lower diameter of the shade"),
         },
         ("painted_steel", "steel", "ceramic", "fabric"),
+        solid="fabric",
         x_over_y=NEARLY_ROUND,
         natural=ROUND,
         z_over_x=(1.2, 2.2),

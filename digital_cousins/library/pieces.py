@@ -28,7 +28,7 @@ from ...scenes.scene import (
     Vec3,
     Visual,
 )
-from .asset import file_name
+from .asset import file_name, stored
 from .materials import Substance
 from .shapes import FINE, Float, Shape, block, hull, rod
 
@@ -121,6 +121,21 @@ def solid_hull(points: Sequence[Place] | Float, finish: Finish) -> Piece:
     return convex(hull(points), finish)
 
 
+def shifted(piece: Piece, x: float, y: float, z: float) -> Piece:
+    """The piece moved by x, y, z [m]."""
+    shift = np.array([x, y, z])
+    collision: list[CollisionGeom | Float] = []
+    for shape in piece.collision:
+        if isinstance(shape, CollisionGeom):
+            a, b, c = (float(v) for v in np.asarray(shape.pose.position) + shift)
+            moved = shape.pose.model_copy(update={"position": (a, b, c)})
+            collision.append(shape.model_copy(update={"pose": moved}))
+        else:
+            collision.append(shape + shift)
+    matter = piece.matter and tuple((solid.moved(x, y, z), substance) for solid, substance in piece.matter)
+    return Piece(piece.look.moved(x, y, z), piece.finish, tuple(collision), matter, piece.plain)
+
+
 def rigid_body(pieces: Sequence[Piece], middle: Float, position: Vec3, files: dict[str, bytes]) -> Body:
     """The body of pieces glued together.
 
@@ -129,31 +144,32 @@ def rigid_body(pieces: Sequence[Piece], middle: Float, position: Vec3, files: di
         position: the body's position in its parent. files: meshes and textures are added here.
     """
     x, y, z = (float(v) for v in -middle)
-    collision = tuple(_collision(shape, -middle, files) for piece in pieces for shape in piece.collision)
+    local = [shifted(piece, x, y, z) for piece in pieces]
+    collision = tuple(_collision(shape, files) for piece in local for shape in piece.collision)
     colours = list(dict.fromkeys(piece.finish.rgba for piece in pieces))
     if len(colours) == 1 and all(piece.plain for piece in pieces):
         visual = Visual(material=Material(rgba=colours[0]))
     else:
-        visual = _visual(pieces, (x, y, z), colours, files)
+        visual = _visual(local, colours, files)
     heaviest = max(pieces, key=lambda piece: abs(piece.look.look.volume()))
     return Body(
         pose=Pose(position=position),
         collision=collision,
         visual=visual,
-        inertial=mass_of(pieces, middle),
+        inertial=mass_of(local),
         friction=heaviest.finish.substance.friction,
     )
 
 
-def mass_of(pieces: Sequence[Piece], middle: Float) -> Inertial:
-    """Mass and inertia of pieces whose shared volume counts once, for the first of them, about their own frame."""
+def mass_of(pieces: Sequence[Piece]) -> Inertial:
+    """Mass and inertia of pieces, in the frame they are in; volume that they share counts once, for the first."""
     volumes: dict[str, float] = {}
     substances: dict[str, Substance] = {}
     moments, inertia = np.zeros(3), np.zeros((3, 3))
     taken: list[Manifold] = []
     for piece in pieces:
         for shape, substance in piece.weighs:
-            solid = shape.make(FINE).translate(tuple(-middle))
+            solid = shape.make(FINE)
             free = Manifold.batch_boolean([solid, *taken], OpType.Subtract) if taken else solid
             taken.append(solid)
             volume, first, second = _moments(free)
@@ -187,19 +203,18 @@ def _moments(solid: Manifold) -> tuple[float, Float, Float]:
     return float(found["volume"]), centre, np.asarray(found["inertia"])
 
 
-def _collision(shape: CollisionGeom | Float, shift: Float, files: dict[str, bytes]) -> CollisionGeom:
+def _collision(shape: CollisionGeom | Float, files: dict[str, bytes]) -> CollisionGeom:
     if isinstance(shape, CollisionGeom):
-        x, y, z = (float(v) for v in np.asarray(shape.pose.position) + shift)
-        return shape.model_copy(update={"pose": shape.pose.model_copy(update={"position": (x, y, z)})})
-    solid = Manifold.hull_points(np.ascontiguousarray(shape + shift))
+        return shape
+    solid = Manifold.hull_points(np.ascontiguousarray(shape))
     mesh = solid.to_mesh64()
     text = obj_text(np.asarray(mesh.vert_properties[:, :3]), np.asarray(mesh.tri_verts, np.int64))
     x, y, z = (float(v) for v in np.ptp(shape, axis=0))
-    return CollisionGeom(shape="mesh", size=(x, y, z), mesh=_stored(text, files))
+    return CollisionGeom(shape="mesh", size=(x, y, z), mesh=stored(text, files))
 
 
-def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: dict[str, bytes]) -> Visual:
-    solids = [piece.look.look.translate(shift).as_original() for piece in pieces]
+def _visual(pieces: Sequence[Piece], colours: list[Rgba], files: dict[str, bytes]) -> Visual:
+    solids = [piece.look.look.as_original() for piece in pieces]
     colour_of = {
         solid.original_id(): colours.index(piece.finish.rgba) for solid, piece in zip(solids, pieces, strict=True)
     }
@@ -208,7 +223,7 @@ def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: d
     normals = corner_normals(vertices, faces)
     if len(colours) == 1:
         text = obj_text(vertices, faces, None, normals)
-        return Visual(mesh=_stored(text, files), material=Material(rgba=colours[0]))
+        return Visual(mesh=stored(text, files), material=Material(rgba=colours[0]))
     starts = np.asarray(mesh.run_index) // 3
     index = np.zeros(len(faces), np.int64)
     for run, original in enumerate(mesh.run_original_id):
@@ -218,7 +233,7 @@ def _visual(pieces: Sequence[Piece], shift: Place, colours: list[Rgba], files: d
     texture = file_name("textures", contents, "png")
     files[texture] = contents
     text = obj_text(vertices, faces, uv, normals)
-    return Visual(mesh=_stored(text, files), material=Material(rgba=(1, 1, 1, 1), texture=texture))
+    return Visual(mesh=stored(text, files), material=Material(rgba=(1, 1, 1, 1), texture=texture))
 
 
 @cache
@@ -228,10 +243,3 @@ def _palette(colours: tuple[Rgba, ...]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.repeat(np.repeat(pixels[None], 4, axis=0), 4, axis=1)).save(stream, "PNG")
     return stream.getvalue()
-
-
-def _stored(text: str, files: dict[str, bytes]) -> str:
-    contents = text.encode()
-    path = file_name("meshes", contents, "obj")
-    files[path] = contents
-    return path

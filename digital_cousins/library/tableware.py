@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from .category import Category, Palette, Parameter, Size
-from .pieces import Design, Finish, Piece, convex, solid_hull
+from .pieces import Design, Finish, Piece, convex, shifted, solid_hull
 from .shapes import Float, hull, prism
-from .vessels import bow
+from .vessels import Wall, bow
 
 
 def tray(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     """A serving tray: a flat bottom, four flared sides, and a grip at either end."""
     x, y, z = size
-    finish = palette.finish("wood", "pp", "bamboo", "painted_steel")
+    finish = palette.finish("wood", "pp", "bamboo")
     wall, flare, thin = shape["wall"], shape["flare"] * z, 0.011
     long = x - 2 * shape["reach"]
     pieces = [open_box(long, y, z - thin, wall, flare, finish)]
@@ -57,28 +56,16 @@ def spoon(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     x, y, z = size
     metal = palette.finish("steel", "steel", "wood", "pp")
     thick, length = shape["thickness"], shape["bowl"] * x
-    middle = -x / 2 + length / 2
-    turn = np.linspace(0, 2 * math.pi, 16, endpoint=False)
-    rim = np.stack([np.cos(turn), np.sin(turn)], axis=1) * [length / 2, y / 2] + [middle, 0]
-    base = (rim - [middle, 0]) * 0.55 + [middle, 0]
-    depth = 0.62 * z
-    outside = np.concatenate(
-        [_at(rim, depth), _at((rim - [middle, 0]) * 0.86 + [middle, 0], 0.35 * depth), _at(base, 0)]
-    )
-    cut = [
-        _at((rim - [middle, 0]) * k + [middle, 0], height)
-        for k, height in ((0.9, depth), (0.72, 0.45 * depth), (0.45, thick))
-    ]
-    hollow = hull(np.concatenate([*cut, _at((rim - [middle, 0]) * 0.95 + [middle, 0], 2 * depth)]))
-    bowl = hull(outside)
+    middle, depth = (length - x) / 2, 0.62 * z
+    bowl = Wall(length, y, depth, thick, foot=0.5, bulge=0.08).piece(metal)
     neck, end = shape["neck"] * y, shape["handle"] * y
-    start = middle + length / 2 - 0.1 * length
+    start = middle + length / 2 - 1.5 * thick
     peak = start + 0.35 * (x / 2 - start)
     handle = [
         solid_hull(_bar(start, depth - thick, 0.8 * neck, peak, z - thick, neck, thick), metal),
         solid_hull(_bar(peak, z - thick, neck, x / 2, 0.0, end, thick), metal),
     ]
-    return Design((Piece(bowl - hollow, metal, (bowl.points,)), *handle))
+    return Design((shifted(bowl, middle, 0.0, 0.0), *handle))
 
 
 def _at(outline: Float, height: float) -> Float:
@@ -122,7 +109,7 @@ TABLEWARE = (
             "flare": Parameter(0.1, 0.5, "how far a side leans out, over the height"),
             "reach": Parameter(0.024, 0.034, "how far a grip stands off", "m"),
         },
-        ("wood", "pp", "bamboo", "painted_steel"),
+        ("wood", "pp", "bamboo"),
         x_over_y=(1.1, 2.2),
         z_over_x=(0.08, 0.2),
     ),
@@ -140,7 +127,6 @@ TABLEWARE = (
         ("steel", "wood", "pp"),
         x_over_y=(4.2, 5.6),
         z_over_x=(0.08, 0.13),
-        volume_note="the dip of the bowl, a centimetre deep, is filled",
     ),
     Category(
         "knife",
@@ -148,7 +134,7 @@ TABLEWARE = (
         ("flat", "graspable", "cutlery"),
         ((0.17, 0.26), (0.015, 0.03), (0.006, 0.012)),
         {
-            "handle": Parameter(0.4, 0.5, "length of the handle over that of the knife"),
+            "handle": Parameter(0.44, 0.52, "length of the handle over that of the knife"),
             "blade": Parameter(0.0016, 0.0026, "thickness of the blade", "m"),
         },
         ("steel",),

@@ -48,7 +48,7 @@ def screwdriver(size: Size, shape: Mapping[str, float], palette: Palette) -> Des
     )
     pieces = (convex(handle, grip), Piece(bar, steel, (felt,)), convex(blade, steel))
     lightest = replace(pieces[0], finish=Finish(MATERIALS["pp"], grip.rgba))
-    if mass_of((lightest, *pieces[1:]), np.zeros(3)).com[0] < end + bevel + 0.005:
+    if mass_of((lightest, *pieces[1:])).com[0] < end + bevel + 0.005:
         raise AssetError("screwdriver: it would tip over onto its blade; choose a thinner shaft or a longer handle")
     return Design(pieces)
 

@@ -154,14 +154,14 @@ def mug(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
 
 def cup(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     """A cup or tumbler without a handle, wider at its rim."""
-    finish = palette.finish("glass", "pp", "ceramic", "steel")
+    finish = palette.finish("glass", "pp", "ceramic")
     wall = Wall(*size, shape["wall"], foot=shape["foot"], bottom=1.5 * shape["wall"])
     return Design((wall.piece(finish),))
 
 
 def bowl(size: Size, shape: Mapping[str, float], palette: Palette) -> Design:
     """A bowl with a bent wall on a flat foot."""
-    finish = palette.finish("ceramic", "ceramic", "wood", "pp", "steel", "glass")
+    finish = palette.finish("ceramic", "ceramic", "wood", "pp", "glass")
     return Design((Wall(*size, shape["wall"], foot=shape["foot"], bulge=shape["bulge"]).piece(finish),))
 
 
@@ -198,7 +198,7 @@ VESSELS = (
             "wall": Parameter(0.002, 0.005, "thickness of the wall", "m"),
             "foot": Parameter(0.62, 1.0, "diameter of the foot over that of the rim"),
         },
-        ("glass", "pp", "ceramic", "steel"),
+        ("glass", "pp", "ceramic"),
         x_over_y=NEARLY_ROUND,
         natural=ROUND,
         z_over_x=(0.7, 2.2),
@@ -213,7 +213,7 @@ VESSELS = (
             "foot": Parameter(0.4, 0.62, "diameter of the foot over that of the rim"),
             "bulge": Parameter(0.02, 0.09, "bend of the wall over its length"),
         },
-        ("ceramic", "wood", "pp", "steel", "glass"),
+        ("ceramic", "wood", "pp", "glass"),
         x_over_y=NEARLY_ROUND,
         natural=ROUND,
         z_over_x=(0.25, 0.6),

@@ -1,0 +1,73 @@
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `library`, `envs`, `record`, `bench`, ...
+
+Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
+the demo's lift or a check of cousins failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the
+commands.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import bench, cousins, environments, library, machine, scans
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a phone scan to an interactive MuJoCo scene, and from there to a robot in Gymnasium.",
+)
+app.command()(scans.scan)
+app.command()(scans.view)
+app.command()(scans.demo)
+app.command()(cousins.cousins)
+app.command()(cousins.cousins_check)
+app.command()(environments.envs)
+app.command()(environments.record)
+app.command()(environments.check_robot)
+app.command()(machine.doctor)
+things = typer.Typer(no_args_is_help=True, help="The asset library: its categories, and things of your own.")
+things.command("add")(library.library_add)
+things.command("list")(library.library_list)
+things.command("picture")(library.library_picture)
+app.add_typer(things, name="library")
+benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins.")
+benchmarks.command("real2sim")(bench.bench_real2sim)
+benchmarks.command("experts")(bench.bench_experts)
+benchmarks.command("throughput")(bench.bench_throughput)
+benchmarks.command("cousins")(bench.bench_cousins)
+app.add_typer(benchmarks, name="bench")
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except SystemExit as done:
+        if done.code not in (130, 143):
+            raise
+        code = int(done.code)
+    else:
+        return
+    # Everything of ours is tidied up by now, but for what the exception held: pools of processes, for one, and their
+    # semaphores. Open3D, interrupted half-way, would find its tensors unreleased as the interpreter ends, and turn the
+    # exit code into 1.
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"pocketworlds {__version__}")
+        raise typer.Exit

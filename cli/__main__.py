@@ -1,0 +1,5 @@
+"""`python -m pocketworlds.cli`."""
+
+from . import main
+
+main()
