@@ -45,7 +45,7 @@ class ExpertCheck:
                 self.env_id, num_envs=self.tries, scene=cousin, object=self.object, num_threads=1, object_jitter=0.0
             )
         except PocketWorldsError as error:
-            return "out of reach", str(error)
+            return "unsuitable", str(error)
         try:
             env.reset(seed=cousin.index)
             expert = make_expert(env)

@@ -67,7 +67,8 @@ def _plot(factor: Mapping[str, Any], overall: float) -> str:
     for k, ((x, y), each) in enumerate(zip(middles, bins, strict=True)):
         low, high = each["interval"]
         told = escape(f"{each['range']}: {each['solved']} of {each['played']}")
-        label = escape(each["range"] if len(each["range"]) <= 16 else each["range"][:15] + "…")
+        short = each["range"].rpartition("/")[2]  # of textures, whose names are paths
+        label = escape(short if len(short) <= 16 else short[:15] + "…")
         parts.append(_line(x, _up(low), x, _up(high), colour))
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"><title>{told}</title></circle>')
         parts.append(

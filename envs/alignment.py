@@ -8,6 +8,7 @@ missing nodes of bounding-volume trees.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import mujoco
@@ -51,9 +52,9 @@ def align(specs: Sequence[mujoco.MjSpec]) -> None:
     """
     for spec in specs:
         for body in spec.worldbody.bodies:
-            # MuJoCo stores fewer numbers for a body whose frame is that of its inertia; here none is quite.
+            # MuJoCo stores fewer numbers for a body whose frame is, within 1e-6, that of its inertia; here none is.
             if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
-                body.ipos = body.ipos + np.array([_OFFSET, 0, 0])
+                body.ipos = body.ipos + np.array([math.copysign(_OFFSET, body.ipos[0]), 0, 0])
     _pad(specs, lambda spec: sum(joint.type != mujoco.mjtJoint.mjJNT_FREE for joint in spec.joints), _add_slide)
     _pad(specs, lambda spec: len(spec.bodies), lambda spec, k: spec.worldbody.add_body(name=f"{FILLER}body_{k}"))
     _pad(specs, lambda spec: len(spec.geoms), _add_geom)

@@ -297,3 +297,16 @@ def test_a_set_that_was_tampered_with_makes_no_environment(made: CousinSet, tmp_
     path.write_text(path.read_text().replace('"latency":0', '"latency":1', 1) + " ")
     with pytest.raises(ValueError, match=r"is not the file that the set was made with"):
         gym.make_vec(ID, num_envs=1, scene=copy)
+
+
+def test_things_balanced_to_the_last_digit_fit_in_one_batch():
+    """MuJoCo takes centres of mass within a micrometre of a body's frame for its origin, and stores less then."""
+    twin = builtin_scene("one_cube")
+    scenes = []
+    for off in (0.0, 1e-22, -1e-22, 4e-7, -4e-7, 1e-6, -1e-6, -2e-6, 1e-3):
+        body = twin.objects[0].body
+        body = body.model_copy(update={"inertial": body.inertial.model_copy(update={"com": (off, 0.0, 0.0)})})
+        scenes.append(twin.model_copy(update={"objects": (twin.objects[0].model_copy(update={"body": body}),)}))
+    env = gym.make_vec(ID, num_envs=len(scenes), scene=scenes).unwrapped
+    env.reset(seed=0, options={"scene": np.arange(len(scenes))})
+    assert not env.step(np.zeros((len(scenes), 7)))[-1]["physics_error"].any()
