@@ -231,10 +231,8 @@ def _records(
                     os.replace(partial, path)
                 yield from json.loads(path.read_text())
         finally:
-            for _, future in ahead:
-                if future is not None:
-                    future.cancel()
-            # What is still under way is needed no more, whether all was found or somebody interrupts.
+            # What is still under way is needed no more, whether all was found or somebody interrupts. (To cancel it would
+            # not do: the pool then tells futures that are gone of workers that are gone, and fails with a traceback.)
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
 
