@@ -231,8 +231,8 @@ def _records(
                     os.replace(partial, path)
                 yield from json.loads(path.read_text())
         finally:
-            # What is still under way is needed no more, whether all was found or somebody interrupts. To cancel it would
-            # not do: the pool tells futures of workers that are gone, and fails where a future is gone too.
+            # What is still under way is needed no more, whether all was found or somebody interrupts. To cancel it
+            # would not do: the pool tells futures of workers that are gone, and fails where a future is gone too.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
 
