@@ -144,7 +144,7 @@ class EndEffectorDelta:
 
     The target of a servo leads its joint by the servo's lag times the joint's speed, and by as much as a load of `LOAD`
     bends it. Where it leads by more at the end of a control period, something is in the way, and the target comes back:
-    a blocked arm does not wind up, and once it is told to stay it presses with no more than `LOAD`.
+    a blocked arm does not wind up, and once it is told to stay it presses with about `LOAD`.
     """
 
     action_size = 7

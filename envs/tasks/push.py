@@ -26,7 +26,7 @@ class Push(ObjectTask):
 
     Any way of moving it will do: from behind, between the fingers, or from inside if it is hollow.
 
-    Reward terms: `reach` (grip near the place behind the target, by the way over its top), `upright` (hand pointing
+    Reward terms: `reach` (grip near the place behind the target, by the way around it), `upright` (hand pointing
     down), `near` (target near its goal), `success`. All but `near` are 1 when the target is there.
 
     Settings: `radius` [m]; `scales`.
