@@ -12,47 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from ..agents.experts import make_expert
-from ..digital_cousins.cousin import Cousin
 from ..digital_cousins.cousin_set import CousinSet, load_cousins
 from ..digital_cousins.effects import Effect, effects
-from ..envs import WorldVectorEnv
-from ..envs.catalogue import known_ids
 from ..errors import PocketWorldsError, TaskError
 from ..folders import check_free, new_folder
 from ..progress import StageProgress
-from ..registry import ENVIRONMENTS
+from .cousin_play import AT_ONCE, Notify, Policy, play_cousins
 from .scoring import wilson
 from .sensitivity_page import page
 from .tables import Table
 
 REPORT = "sensitivity.json"
-AT_ONCE = 32
-"""Cousins whose worlds are stepped together; more take more memory."""
 SHOWN = 30
 """Factors in the table of the Markdown file; the others are in the two other files."""
-
-Notify = Callable[[str, float], None]
-
-
-class Policy(Protocol):
-    """What is tried: any object with these two."""
-
-    def reset(self, num_envs: int) -> None:
-        """Forgets; so many episodes begin."""
-
-    def act(self, observations: Any) -> NDArray[Any]:
-        """Actions (num_envs, action_size) in [-1, 1] for a batch of observations."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -167,38 +147,27 @@ def run_sensitivity(
     Raises:
         TaskError: an argument makes no sense, or no cousin suits the task. SceneError: a cousin cannot be read.
     """
-    if episodes < 1 or at_once < 1 or seed < 0:
-        raise TaskError(f"episodes and at_once must be from 1, seed from 0; got {episodes}, {at_once} and {seed}")
-    (env_id,) = known_ids([env_id])
-    positions = cousins.indices(None if split == "all" else split)  # type: ignore[arg-type]
-    successes, trials = np.zeros(len(positions)), np.zeros(len(positions))
-    unsuitable: dict[int, str] = {}
-    for first in range(0, len(positions), at_once):
-        rows = np.arange(first, min(first + at_once, len(positions)))
-        loaded = {int(row): cousins.load(int(positions[row])) for row in rows}
-        env, lacking = _environment(env_id, loaded, episodes, keywords)
-        unsuitable |= lacking
-        if env is not None:
-            kept = [row for row, cousin in loaded.items() if cousin.index not in lacking]
-            seeds = [seed + row * episodes + k for row in kept for k in range(episodes)]
-            try:
-                solved = _play(env, policy, seeds, np.repeat(np.arange(len(kept)), episodes))
-            finally:
-                env.close()
-            successes[kept], trials[kept] = solved.reshape(len(kept), episodes).sum(axis=1), episodes
-        notify("cousins", (int(rows[-1]) + 1) / len(positions))
-    if not trials.any():
-        raise TaskError(f"no cousin suits {env_id}; of the first: {next(iter(unsuitable.values()))}")
-    entries = cousins.manifest.entries
+    played = play_cousins(
+        cousins,
+        env_id=env_id,
+        policy=policy,
+        episodes=episodes,
+        split=split,
+        seed=seed,
+        at_once=at_once,
+        notify=notify,
+        **keywords,
+    )
+    successes, trials, positions = played.successes, played.trials, played.positions
     table = {
-        "distance": [entries[k].distance for k in positions],
+        "distance": played.distances.tolist(),
         **{factor: [column[k] for k in positions] for factor, column in cousins.table.items()},
     }
     found = tuple(effects(table, successes, trials, seed=seed))
     return Sensitivity(
         str(cousins.folder.name),
         split,
-        env_id,
+        played.env_id,
         name,
         episodes,
         seed,
@@ -206,55 +175,8 @@ def run_sensitivity(
         successes,
         trials,
         found,
-        unsuitable,
+        played.unsuitable,
     )
-
-
-def _environment(
-    env_id: str, cousins: Mapping[int, Cousin], episodes: int, keywords: Mapping[str, Any]
-) -> tuple[WorldVectorEnv | None, dict[int, str]]:
-    """Worlds of all cousins that the task can be played in, and why it cannot in the others, by their numbers."""
-    try:
-        return _made(env_id, list(cousins.values()), episodes, keywords), {}
-    except TaskError as error:
-        if len(cousins) == 1:
-            return None, {cousin.index: str(error) for cousin in cousins.values()}
-    lacking: dict[int, str] = {}
-    for row, cousin in cousins.items():
-        env, reasons = _environment(env_id, {row: cousin}, 1, keywords)
-        lacking |= reasons
-        if env is not None:
-            env.close()
-    kept = [cousin for cousin in cousins.values() if cousin.index not in lacking]
-    return _made(env_id, kept, episodes, keywords) if kept else None, lacking
-
-
-def _made(env_id: str, scenes: list[Cousin], episodes: int, keywords: Mapping[str, Any]) -> WorldVectorEnv:
-    entry = ENVIRONMENTS[env_id]
-    given = {**entry.keywords, "object_jitter": 0.0, **keywords, "scene": scenes}
-    return WorldVectorEnv(
-        len(scenes) * episodes, autoreset_mode=AutoresetMode.DISABLED, max_episode_steps=entry.steps, **given
-    )
-
-
-def _play(env: WorldVectorEnv, policy: Policy | None, seeds: list[int], scenes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """One episode of every world: success (num_envs,) at its end; where physics diverged there is none."""
-    observation, _ = env.reset(seed=seeds, options={"scene": scenes})
-    expert = make_expert(env) if policy is None else None
-    if policy is not None:
-        policy.reset(env.num_envs)
-    solved, over = (np.zeros(env.num_envs, dtype=np.bool_) for _ in range(2))
-    for _ in range(int(env.max_episode_steps or 0)):
-        action = expert.act() if expert is not None else policy.act(observation)  # type: ignore[union-attr]
-        observation, _, terminated, truncated, info = env.step(action)
-        ended = (terminated | truncated) & ~over
-        solved = np.where(over, solved, info["is_success"])
-        over |= ended
-        if over.all():
-            break
-        if ended.any():  # it goes on for nobody
-            observation, _ = env.reset(options={"reset_mask": ended, "scene": scenes})
-    return solved
 
 
 def _factor(effect: Effect) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
@@ -110,9 +111,14 @@ class Bare:
         return int(self.batch.nsim)
 
     def follow(self) -> None:
-        """Takes the environment's controls, and its state where it began an episode; not a part of what is timed."""
-        began = self._env.elapsed == 0
-        self.batch.state[began] = self._from.batch.state[began]
+        """Takes the environment's controls, and its state where it began an episode; not a part of what is timed.
+
+        There everything wakes up, as in the environment: what sleeps would stay asleep wherever it is put.
+        """
+        began = np.flatnonzero(self._env.elapsed == 0)
+        if len(began):
+            self.batch.reset(began, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+            self.batch.state[began] = self._from.batch.state[began]
         self._ctrl[:] = self._theirs
 
 

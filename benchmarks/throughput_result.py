@@ -174,13 +174,20 @@ def machine(env: WorldVectorEnv, seed: int) -> dict[str, Any]:
     simulator: Any = env.simulator
     model, contacts = env.world.model, count_contacts(env)
     return {
-        "task": f"PocketWorlds/PickPlace-v0, {env.config.control_mode}, state, {env.autoreset_mode.value} autoreset",
+        "task": f"{env.config.task}, {env.config.control_mode}, state, {env.autoreset_mode.value} autoreset",
         "worlds": env.num_envs,
         "threads": int(simulator.batch.nthread),
         "substeps": f"{SUBSTEPS} of {1000 * model.opt.timestep:g} ms",
         "model": f"nv {model.nv}, {model.ngeom} geoms, {len(env.world.objects)} free objects, {contacts} contacts",
         "pictures": "64 x 64, one camera, one OpenGL context",
         "seed": seed,
+        **host(),
+    }
+
+
+def host() -> dict[str, Any]:
+    """The machine and the libraries."""
+    return {
         "processor": _processor(),
         "processors": processors(),
         "load before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,

@@ -173,7 +173,7 @@ class EndEffectorDelta:
     def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
         led = sensors["joint_pos"][ids] + self._lag * sensors["joint_vel"][ids]
-        joints = np.clip(self._joints[ids], led - self._slack, led + self._slack)
+        joints = np.minimum(np.maximum(self._joints[ids], led - self._slack), led + self._slack)
         at, turned = self._solver.pose(ids, joints)
         position, rotation = self._position[ids] - at, self._rotation[ids]
         shift = position * _shrink(position, _SHIFT)

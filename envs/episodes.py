@@ -33,9 +33,12 @@ class EpisodeSampler:
         self._noise = joint_noise
         self._position = world.home_qpos[world.object_qpos[:, :3]]
         self._quaternion = world.home_qpos[world.object_qpos[:, 3:]]
+        w, x, y, z = self._quaternion.T
+        self._across = np.stack([-z, -y, x, w], axis=1)  # the quaternions times that of half a turn about Z
         self._part_pos = world.home_qpos[world.part_qpos]
         self._room = jitter_room(world, object_jitter)
-        self._radius = np.array([world.outlines[name].radius for name in world.objects])
+        radius = np.array([world.outlines[name].radius for name in world.objects])
+        self._most = np.minimum(self._room / 2 / radius, np.pi)[:, None]  # [rad]
 
     def draw(self, seed: int, index: int) -> tuple[Start, Draw]:
         """The initial state of episode `index` under `seed`, and the task's choice."""
@@ -43,20 +46,20 @@ class EpisodeSampler:
 
     def _one(self, rng: np.random.Generator) -> tuple[Start, Draw]:
         # The order of draws is part of the contract: new ones go at the end.
-        joints = self._home + rng.uniform(-self._noise, self._noise, len(self._home))
-        joints = np.clip(joints, self._low, self._high)
-        count = len(self._room)
-        angle, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
-        turn = rng.uniform(-1, 1, count)
+        joints, count = len(self._home), len(self._room)
+        drawn = rng.random(joints + 3 * count)
+        noise, (angle, reach, turn) = drawn[:joints], drawn[joints:].reshape(3, count)
+        moved = self._home + (2 * self._noise * noise - self._noise)
         # Half of the room for moving, half for turning: a corner at `radius` moves by at most radius * |turn|.
-        half = self._room / 2
+        away, angle = self._room / 2 * np.sqrt(reach), 2 * np.pi * angle
         position = self._position.copy()
-        position[:count, 0] += half * reach * np.cos(angle)
-        position[:count, 1] += half * reach * np.sin(angle)
-        yaw = turn * np.minimum(half / self._radius, np.pi)
+        position[:count, 0] += away * np.cos(angle)
+        position[:count, 1] += away * np.sin(angle)
+        yaw = (2 * turn[:, None] - 1) * self._most / 2
         quaternion = self._quaternion.copy()
-        quaternion[:count] = _turned(quaternion[:count], yaw)
-        start = Start(joints, position, quaternion, self._part_pos.copy())
+        quaternion[:count] = np.cos(yaw) * quaternion[:count] + np.sin(yaw) * self._across[:count]
+        moved = np.minimum(np.maximum(moved, self._low), self._high)
+        start = Start(moved, position, quaternion, self._part_pos.copy())
         return start, self._task.draw(rng, start)
 
 
@@ -91,10 +94,3 @@ def jitter_room(world: World, jitter: float) -> Array:
                 limit = min(limit, share * (shape.gap(outline) - _GAP))
         room[index] = min(max(limit, 0.0), jitter)
     return room
-
-
-def _turned(quaternion: Array, yaw: Array) -> Array:
-    """Quaternions (K, 4) turned by angles (K,) about the world's Z."""
-    c, s = np.cos(yaw / 2), np.sin(yaw / 2)
-    w, x, y, z = quaternion.T
-    return np.stack([c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w], axis=1)

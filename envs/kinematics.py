@@ -10,13 +10,14 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from . import rotations
+from .columns import columns
 from .robots.mount import Mount
 from .robots.robot import Arm
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-_DAMPING = 0.03
+_DAMPING = 0.04
 _POSTURE_GAIN = 0.05
 _LIMIT_MARGIN = 0.01
 _MANY = 128
@@ -46,7 +47,7 @@ class InverseKinematics:
         self._site_pos, self._site_mat = self._batch.bind("site_xpos"), self._batch.bind("site_xmat")
         self._site = model.site("grip").id
         self._anchors, self._axes = self._batch.bind("xanchor"), self._batch.bind("xaxis")
-        self._hinges = np.array([int(model.joint(name).id) for name in robot.arm_joints])
+        self._hinges = columns(np.array([int(model.joint(name).id) for name in robot.arm_joints]))
         self._places = np.array([int(model.joint(name).qposadr[0]) for name in robot.arm_joints])
         self._low = np.array(robot.joint_low) + _LIMIT_MARGIN
         self._high = np.array(robot.joint_high) - _LIMIT_MARGIN
@@ -89,13 +90,12 @@ class InverseKinematics:
         change = pull + (transposed @ np.linalg.solve(normal, rest))[:, :, 0]
         excess = np.max(np.abs(change) / self._step, axis=1)
         change = change / np.maximum(excess, 1.0)[:, None]
-        return np.asarray(np.clip(joints + change, self._low, self._high))
+        return np.asarray(np.minimum(np.maximum(joints + change, self._low), self._high))
 
     def _transposed(self, ids: Ids, at: Array) -> Array:
         """J' (m, joints, 6) of the grip at points (m, 3): all joints are hinges."""
-        rows = ids[:, None]
-        axis, apart = self._axes[rows, self._hinges], at[:, None] - self._anchors[rows, self._hinges]
-        (x, y, z), (a, b, c) = np.moveaxis(axis, 2, 0), np.moveaxis(apart, 2, 0)
+        axis, apart = self._axes[ids][:, self._hinges], at[:, None] - self._anchors[ids][:, self._hinges]
+        (x, y, z), (a, b, c) = axis.transpose(2, 0, 1), apart.transpose(2, 0, 1)
         found = np.empty((*axis.shape[:2], 6))
         found[:, :, 0], found[:, :, 1], found[:, :, 2] = y * c - z * b, z * a - x * c, x * b - y * a
         found[:, :, 3:] = axis
@@ -122,8 +122,9 @@ def _arm_model(robot: Arm, mount: Mount) -> mujoco.MjModel:
     """The robot alone at its place, with nothing that kinematics do not need."""
     spec = robot.build()
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
-    for geom in spec.geoms:
-        spec.delete(geom)
+    for parts in (spec.geoms, spec.actuators, spec.sensors, spec.tendons, spec.equalities, spec.excludes, spec.keys):
+        for part in list(parts):
+            spec.delete(part)
     base = spec.body(robot.root)
     base.pos = mount.position
     base.quat = mount.quaternion

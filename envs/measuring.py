@@ -13,7 +13,7 @@ from .world import World
 
 Keys = NDArray[np.uint64]
 
-_PLACES = ("object_pos", "handle_pos")
+_PLACES, _FRAMES = ("object_pos", "handle_pos"), ("object_mat", "handle_mat")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -54,13 +54,10 @@ class Measuring:
             for name in _PLACES:
                 apart = sensors[name] - base[:, None]
                 found[name] = base[:, None] + shift[:, None] + np.einsum("nij,nkj->nki", turn, apart)
-            found["handle_mat"] = turn[:, None] @ sensors["handle_mat"]
+            for name in _FRAMES:
+                found[name] = turn[:, None] @ sensors[name]
             found["object_vel"] = sensors["object_vel"].copy()  # its angular half is in the body's frame
             found["object_vel"][:, :, :3] = np.einsum("nij,nkj->nki", turn, sensors["object_vel"][:, :, :3])
-            half = np.arctan2(turn[:, 1, 0], turn[:, 0, 0])[:, None] / 2
-            c, s = np.cos(half), np.sin(half)
-            w, x, y, z = np.moveaxis(sensors["object_quat"], 2, 0)
-            found["object_quat"] = np.stack([c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w], axis=2)
         if self._noisy:
             for stream, (name, sigma) in enumerate((("joint_pos", self._joint), *((n, self._pose) for n in _PLACES))):
                 values = found[name]
@@ -90,7 +87,6 @@ def episode_keys(seeds: Sequence[int], episodes: NDArray[np.int64]) -> Keys:
 
 def _mixed(x: Keys) -> Keys:
     """The finaliser of SplitMix64; wraps around, as meant."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))

@@ -12,6 +12,8 @@ import numpy as np
 from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
+from . import rotations
+from .columns import columns
 from .control import make_controller
 from .proprioception import make_proprioception
 from .rendering import GLRenderer, Renderer
@@ -24,13 +26,6 @@ from .world import World
 
 SUBSTEPS = 25
 """Physics steps (2 ms each) in one control period: 20 Hz."""
-RAMP = 5
-"""The servo targets move to their new place in so many equal steps within a control period, instead of jumping."""
-
-# Objects may fall asleep during all but the first and last of these steps: not at the ends of a control period, see
-# `envs.resting`. And as nothing changes from its last step to the next one's first, MuJoCo goes on from what it
-# computed for the sensors.
-_SHARES = np.arange(1, RAMP + 1) / RAMP
 
 _BAD = [
     int(w)
@@ -70,7 +65,7 @@ class PhysicsSimulator:
         self.action_size = self._controller.action_size
         self._rest = make_rest([each.model for each in worlds], num_envs, threads, sleep=world.robot.sleep)
         self.batch = self._rest.batch
-        self._qpos, self._qvel, self._ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        self._qpos, self._qvel, self._ctrl, self._act = (self.batch.bind(n) for n in ("qpos", "qvel", "ctrl", "act"))
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._own = make_proprioception(world, self.batch)
         self._home = np.stack([each.home_qpos for each in worlds])
@@ -78,10 +73,9 @@ class PhysicsSimulator:
             np.stack([getattr(each, name) for each in worlds]) for name in ("part_qpos", "part_dof", "handle_sites")
         )
         self._columns = np.r_[world.joint_ctrl, world.other_ctrl]
-        # Where servo targets were told to be at the ends of the last two control periods, for those that act late.
-        self._latency = np.array([each.rig.latency for each in worlds]) / self.control_period
-        self._told = {name: np.zeros((num_envs, world.model.nu)) for name in ("before", "last")}
-        self._before = np.empty_like(self.batch.state)
+        self._late = world.model.nhistory > 0
+        self._joint_qpos, self._joint_dof = columns(world.joint_qpos), columns(world.joint_dof)
+        self._object_qpos, self._object_dof = columns(world.object_qpos.ravel()), columns(world.object_dof.ravel())
         self.segmentation_names = segmentation_names(worlds)
         self._renderer_name = renderer
         self._renderers: dict[tuple[int, int, int, bool], Renderer] = {}
@@ -94,7 +88,7 @@ class PhysicsSimulator:
             "joint_vel": np.zeros((num_envs, joints)),
             **self._own.arrays(num_envs),
             "object_pos": np.zeros((num_envs, objects, 3)),
-            "object_quat": np.zeros((num_envs, objects, 4)),
+            "object_mat": np.zeros((num_envs, objects, 3, 3)),
             "object_vel": np.zeros((num_envs, objects, 6)),
             "part_pos": np.zeros((num_envs, parts)),
             "part_vel": np.zeros((num_envs, parts)),
@@ -116,8 +110,12 @@ class PhysicsSimulator:
         self._qpos[ids] = qpos
         self._ctrl[rows, world.joint_ctrl] = episodes.joint_pos
         self._ctrl[rows, world.other_ctrl] = world.other_start
-        for told in self._told.values():
-            told[ids] = self._ctrl[ids]
+        self._act[ids] = self._ctrl[ids]
+        if self._late:
+            # Each actuator's history: two numbers, times, and the commands given then.
+            history = self.batch.history[ids].reshape(len(ids), self._ctrl.shape[1], -1)
+            history[:, :, history.shape[2] // 2 + 1 :] = self._ctrl[ids, :, None]
+            self.batch.history[ids] = history.reshape(len(ids), -1)
         self.batch.forward(ids, stage=_ACC)
         self._read(ids)
         self._controller.reset(ids, self._sensors)
@@ -126,48 +124,27 @@ class PhysicsSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         batch = self.batch
-        goal = self._controller.target(rows, action[rows], self._sensors)
-        np.copyto(self._before, batch.state)
+        self._ctrl[rows[:, None], self._columns] = self._controller.target(rows, action[rows], self._sensors)
+        before = self._qpos.copy(), self._qvel.copy()
         warned = batch.warning[:, _BAD, 1].copy()
         failed = np.zeros(self.num_envs, dtype=np.bool_)
-        path = self._path(rows, goal)
-        # Three calls and not one a piece: each costs as much as a substep.
-        middle = np.repeat(path[:, 1:-1], SUBSTEPS // RAMP, axis=1)
-        for part in range(3):
-            self._rest.allow(part == 1)
-            try:
-                if part == 1:
-                    batch.rollout(middle.shape[1], middle, record=(), ids=ids)
-                else:
-                    self._ctrl[rows] = path[:, -1 if part else 0]
-                    batch.step(ids, nstep=SUBSTEPS // RAMP, stage=_VEL if part else 0)
-            except SimulationError as error:
-                failed[error.ids] = True
-        moved = np.zeros(self.num_envs, dtype=np.bool_)
-        moved[rows] = True
-        failed |= moved & (batch.warning[:, _BAD, 1] > warned).any(axis=1)
-        failed |= moved & ~np.isfinite(batch.state.sum(axis=1))  # a NaN or infinity anywhere spoils the sum
+        try:
+            # As nothing changes from a control period's last step to the next one's first, MuJoCo goes on from what it
+            # computes here for the sensors.
+            batch.step(ids, nstep=SUBSTEPS, stage=_VEL)
+        except SimulationError as error:
+            failed[error.ids] = True
+        failed |= (batch.warning[:, _BAD, 1] > warned).any(axis=1)
+        failed |= ~np.isfinite(self._qpos.sum(axis=1) + self._qvel.sum(axis=1))  # one NaN or infinity spoils the sum
         if failed.any():
-            batch.state[failed] = self._before[failed]
+            moved = np.zeros(self.num_envs, dtype=np.bool_)
+            moved[rows] = True
+            failed &= moved
+            batch.reset(np.flatnonzero(failed), stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+            self._qpos[failed], self._qvel[failed] = before[0][failed], before[1][failed]
             rows = np.flatnonzero(moved & ~failed)
         self._read(rows)
         return failed
-
-    def _path(self, rows: Ids, goal: Array) -> Array:
-        """Servo targets (m, RAMP, nu) of worlds `rows` in the control period to come, which ends at `goal`."""
-        start = self._told["last"][rows]
-        change = np.zeros_like(start)
-        change[:, self._columns] = goal - start[:, self._columns]
-        late = self._latency[self._member[rows]]
-        path = start[:, None] + change[:, None] * _SHARES[:, None]
-        if late.any():
-            # So long, what is done is the rest of what was told before.
-            share = (_SHARES - late[:, None])[:, :, None]
-            earlier = start - self._told["before"][rows]
-            path = start[:, None] + np.where(share < 0, earlier[:, None], change[:, None]) * share
-        self._told["before"][rows] = start
-        self._told["last"][rows] = start + change
-        return path
 
     def sensors(self) -> Sensors:
         """See `Simulator`."""
@@ -179,7 +156,7 @@ class PhysicsSimulator:
         return SimulatorState(
             member=self._member[rows].copy(),
             physics=self._rest.save(rows),
-            controller={name: values[rows].copy() for name, values in self._control_state().items()},
+            controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
 
@@ -188,13 +165,10 @@ class PhysicsSimulator:
         rows = self._all if ids is None else ids
         self._assign(rows, state.member)
         self._rest.restore(rows, state.physics)
-        for name, values in self._control_state().items():
+        for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
-
-    def _control_state(self) -> dict[str, Array]:
-        return {**self._controller.get_state(), **{f"told_{name}": told for name, told in self._told.items()}}
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
@@ -256,15 +230,15 @@ class PhysicsSimulator:
 
     def _read(self, rows: Ids) -> None:
         """Refreshes the sensors of worlds `rows` from the state and the derived fields."""
-        world, s = self.world, self._sensors
+        s = self._sensors
         qpos, qvel = self._qpos[rows], self._qvel[rows]
-        s["joint_pos"][rows] = qpos[:, world.joint_qpos]
-        s["joint_vel"][rows] = qvel[:, world.joint_dof]
+        s["joint_pos"][rows] = qpos[:, self._joint_qpos]
+        s["joint_vel"][rows] = qvel[:, self._joint_dof]
         self._own.read(rows, qpos, s)
-        pose = qpos[:, world.object_qpos]
+        pose = qpos[:, self._object_qpos].reshape(len(rows), -1, 7)
         s["object_pos"][rows] = pose[:, :, :3]
-        s["object_quat"][rows] = pose[:, :, 3:]
-        s["object_vel"][rows] = qvel[:, world.object_dof]
+        s["object_mat"][rows] = rotations.from_quaternion(pose[:, :, 3:])
+        s["object_vel"][rows] = qvel[:, self._object_dof].reshape(len(rows), -1, 6)
         if self._part_qpos.shape[1]:
             member = self._member[rows]
             s["part_pos"][rows] = np.take_along_axis(qpos, self._part_qpos[member], axis=1)

@@ -1,12 +1,11 @@
 """Objects at rest cost nothing: MuJoCo's sleeping islands, made a part of the state that can be saved and put back.
 
 MuJoCo may put trees that hardly move to sleep: their contacts and dynamics are skipped until something awake touches
-them (manual, "Sleeping islands"). Three of its properties would break what an environment promises, so here:
+them (manual, "Sleeping islands"). Two of its properties would break what an environment promises, so here:
 
-* who sleeps is kept in `mjData` alone. `Sleep.restore` puts trees to sleep again by resetting a world to a model whose
-  default configuration is the wanted one, with these trees marked as initially asleep;
-* so are the counters of steps a tree has been slow. They start anew in every control period: during its first and last
-  substeps nobody can fall asleep, and what is slow for ten of those between does;
+* who sleeps, and for how many steps the others have been slow (at ten they fall asleep), is kept in `mjData` alone, in
+  `tree_asleep`. `Sleep.restore` brings it back: it resets a world to a model whose default configuration is the wanted
+  one, with the sleepers marked as initially asleep, and steps on while nothing moves, the slow allowed to fall asleep;
 * sleepers keep an old acceleration that warm starts use when they wake. So the solver starts from the unconstrained
   acceleration instead, which is not slower (few of our contacts last), and what states hold of it is set to zero.
 
@@ -32,8 +31,10 @@ Ints = NDArray[np.int32]
 
 TOLERANCE = 2e-4
 """What moves slower than this [m/s] for ten substeps falls asleep."""
-_NEVER = -1.0  # no speed is lower
-_ASLEEP, _AWAKE = int(mujoco.mjtSleepPolicy.mjSLEEP_INIT), int(mujoco.mjtSleepPolicy.mjSLEEP_NEVER)
+_ASLEEP, _ALLOWED, _NEVER = (
+    int(getattr(mujoco.mjtSleepPolicy, f"mjSLEEP_{name}")) for name in ("INIT", "ALLOWED", "NEVER")
+)
+_FRESH = -(1 + int(mujoco.mjMINAWAKE))  # `tree_asleep` of what just moved; one more for each slow step, up to -1
 
 
 class Rest(Protocol):
@@ -47,9 +48,6 @@ class Rest(Protocol):
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """Gives worlds `ids` (m,), which are about to be reset or restored, the models `members` (m,)."""
-
-    def allow(self, allowed: bool) -> None:
-        """Whether objects may fall asleep in the steps to come; those asleep stay so."""
 
     def save(self, ids: Ids) -> NDArray[np.float64]:
         """All that worlds `ids` (m,) need to go on bit for bit, one row each."""
@@ -84,9 +82,6 @@ class Awake:
             self._chosen[row] = self._models[member]
         self.batch.set_models(self._chosen)
 
-    def allow(self, allowed: bool) -> None:
-        """See `Rest`."""
-
     def save(self, ids: Ids) -> NDArray[np.float64]:
         """See `Rest`."""
         return np.asarray(self.batch.state[ids])
@@ -107,55 +102,52 @@ class Sleep:
         """See `make_rest`."""
         self._free = _free_trees(models[0])
         self._start = np.array([_first_qpos(models[0], tree) for tree in self._free], dtype=np.int64)
-        self._awake, self._drowsy = ([self._model(m, speed) for m in models] for speed in (_NEVER, TOLERANCE))
-        self._members = np.zeros(num_envs, dtype=np.int64)
-        self._all_awake, self._all_drowsy = self._awake[:1] * num_envs, self._drowsy[:1] * num_envs
-        self.batch = Batch(self._drowsy[0], num_envs, nthread=num_threads, persistent=True)
+        self._models = [self._sleeping(model) for model in models]
+        self._chosen = self._models[:1] * num_envs
+        self.batch = Batch(self._models[0], num_envs, nthread=num_threads, persistent=True)
         self._trees: Ints = self.batch.bind("tree_asleep")  # at least 0 where a tree sleeps
-        self._drowsing = True
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Rest`."""
-        self._members[ids] = members
         for world, member in zip(ids.tolist(), members.tolist(), strict=True):
-            self._all_awake[world], self._all_drowsy[world] = self._awake[member], self._drowsy[member]
-        self._use(drowsy=False)
-
-    def allow(self, allowed: bool) -> None:
-        """See `Rest`."""
-        if allowed != self._drowsing:
-            self._use(drowsy=allowed)
+            self._chosen[world] = self._models[member]
+        self.batch.set_models(self._chosen)
 
     def save(self, ids: Ids) -> NDArray[np.float64]:
         """See `Rest`: the state, and who of the T trees sleeps, (m, batch.nstate + T)."""
-        rows = np.concatenate([self.batch.state[ids], self._trees[ids]], axis=1)
+        trees = self._trees[ids]
+        # Slow for ten steps, unlike what touches it: as good as for nine, for the next step counts before it decides.
+        trees[trees == -1] = -2
+        rows = np.concatenate([self.batch.state[ids], trees], axis=1)
         rows[:, self._columns("qacc_warmstart")] = 0.0
         return rows
 
     def restore(self, ids: Ids, rows: NDArray[np.float64]) -> None:
         """See `Rest`."""
         state, trees = np.split(rows, [self.batch.nstate], axis=1)
-        with_sleepers = np.flatnonzero((trees >= 0).any(axis=1))
-        waking = np.delete(np.arange(len(ids)), with_sleepers)
-        if len(waking):
-            self.batch.reset(ids[waking], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-        models = self._all_awake.copy() if len(with_sleepers) else []
-        for row in with_sleepers:
-            world = int(ids[row])
-            drowsy = self._drowsy[self._members[world]]
-            models[world] = self._asleep(drowsy, state[row, self._columns("qpos")], trees[row] >= 0)
-            self.batch.set_models(models)
-            self.batch.reset([world], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-            models[world] = self._awake[self._members[world]]
-        self._use(drowsy=False)
+        awake = np.flatnonzero((trees == _FRESH).all(axis=1))
+        if len(awake):
+            self.batch.reset(ids[awake], stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        others = np.delete(np.arange(len(ids)), awake)
+        if len(others):
+            self._settle(ids[others], state[others, self._columns("qpos")], trees[others].astype(np.int32))
         self.batch.state[ids] = state
 
-    def _use(self, *, drowsy: bool) -> None:
-        if len(self._awake) == 1:
-            self.batch.set_models((self._drowsy if drowsy else self._awake)[0])
-        else:
-            self.batch.set_models(self._all_drowsy if drowsy else self._all_awake)
-        self._drowsing = drowsy
+    def _settle(self, ids: Ids, qpos: NDArray[np.float64], trees: Ints) -> None:
+        """Brings `tree_asleep` of worlds `ids` (m,) to `trees` (m, T); their state is anything then."""
+        models = self._chosen.copy()
+        still = [self._still(self._chosen[world], *each) for world, *each in zip(ids, qpos, trees, strict=True)]
+        for world, model in zip(ids.tolist(), still, strict=True):
+            models[world] = model
+        self.batch.set_models(models)
+        self.batch.reset(ids, stage=int(mujoco.mjtStage.mjSTAGE_NONE))
+        slow = np.where(trees < 0, trees - _FRESH, 0)  # steps
+        for left in range(int(slow.max()), 0, -1):
+            for model, steps in zip(still, slow, strict=True):
+                model.tree_sleep_policy[steps >= left] = _ALLOWED
+            self.batch.set_models(models)
+            self.batch.step(ids)
+        self.batch.set_models(self._models[0] if len(self._models) == 1 else self._chosen)
 
     def _columns(self, name: str) -> slice:
         """Where a field lies in the rows of `batch.state`."""
@@ -163,26 +155,31 @@ class Sleep:
         first = (field.ctypes.data - state.ctypes.data) // state.itemsize
         return slice(first, first + field.shape[1])
 
-    def _model(self, model: mujoco.MjModel, tolerance: float) -> mujoco.MjModel:
+    def _sleeping(self, model: mujoco.MjModel) -> mujoco.MjModel:
+        """A copy of a model in which free objects may sleep."""
         found = copy.copy(model)
         found.opt.enableflags |= int(mujoco.mjtEnableBit.mjENBL_SLEEP)
         found.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)
-        found.opt.sleep_tolerance = tolerance
-        found.tree_sleep_policy[:] = _AWAKE
-        found.tree_sleep_policy[self._free] = int(mujoco.mjtSleepPolicy.mjSLEEP_ALLOWED)
+        found.opt.sleep_tolerance = TOLERANCE
+        found.tree_sleep_policy[:] = _NEVER
+        found.tree_sleep_policy[self._free] = _ALLOWED
         return found
 
-    def _asleep(self, drowsy: mujoco.MjModel, qpos: NDArray[np.float64], asleep: NDArray[np.bool_]) -> mujoco.MjModel:
-        """A model whose reset state has the free trees at `qpos` (nq,), those in `asleep` (T,) asleep."""
-        model = copy.copy(drowsy)
+    def _still(self, model: mujoco.MjModel, qpos: NDArray[np.float64], trees: Ints) -> mujoco.MjModel:
+        """A copy of a model in which nothing moves, whose reset state has the free trees at `qpos` (nq,).
+
+        Those asleep in `trees` (T,) are so, and no other falls asleep until it is allowed to.
+        """
+        model = copy.copy(model)
         where = self._start[:, None] + np.arange(7)
         model.qpos0[where] = qpos[where]
-        model.tree_sleep_policy[:] = np.where(asleep, _ASLEEP, _AWAKE)
-        # Robot and furniture are elsewhere in this state, where they must wake nobody.
-        trees = model.body_treeid[model.geom_bodyid]
-        jointed = (trees >= 0) & ~np.isin(trees, self._free)
-        model.geom_contype[jointed] = 0
-        model.geom_conaffinity[jointed] = 0
+        model.tree_sleep_policy[:] = np.where(trees >= 0, _ASLEEP, _NEVER)
+        # Sleepers keep the contacts that make them islands; robot and furniture are elsewhere and must wake nobody.
+        moving = model.body_treeid[model.geom_bodyid]
+        awake = (moving >= 0) & (trees[moving] < 0)
+        model.geom_contype[awake] = 0
+        model.geom_conaffinity[awake] = 0
+        model.opt.gravity[:] = 0.0
         return model
 
 

@@ -1,4 +1,4 @@
-"""Puts a cousin's rig into a world's model: where its camera and its robot are, and how strong and stiff the arm is."""
+"""How a world's servos follow what they are told, and what a cousin's rig changes of them, of its camera and robot."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ from numpy.typing import NDArray
 
 from ..digital_cousins.rig import Rig
 from .robots.mount import Mount
+
+
+def prepare_servos(spec: mujoco.MjSpec, time_constant: float, latency: float) -> None:
+    """Gives all actuators of a spec, position servos without a state, a filter and room for commands that wait.
+
+    Servos follow their targets, which jump once a control period, through a low-pass filter, as those of real robots.
+
+    Args:
+        spec: the world's, in place. time_constant: of the filter [s].
+        latency: the longest of all worlds of its batch [s].
+    """
+    for actuator in spec.actuators:
+        actuator.dyntype = mujoco.mjtDyn.mjDYN_FILTEREXACT
+        actuator.dynprm[0] = time_constant
+        if latency > 0:
+            actuator.nsample = math.ceil(latency / spec.option.timestep) + 1
 
 
 def moved_mounts(mounts: Sequence[Mount], rig: Rig) -> list[Mount]:
@@ -40,7 +56,8 @@ def move_camera(model: mujoco.MjModel, name: str, rig: Rig) -> None:
 
 
 def tune_servos(model: mujoco.MjModel, servos: NDArray[np.int64], rig: Rig) -> None:
-    """Multiplies gains, damping and force limits of position servos (J,)."""
+    """Multiplies gains, damping and force limits of position servos (J,), and makes all actuators late."""
+    model.actuator_delay[:] = rig.latency
     model.actuator_gainprm[servos, 0] *= rig.stiffness
     model.actuator_biasprm[servos, 1] *= rig.stiffness
     model.actuator_biasprm[servos, 2] *= rig.damping

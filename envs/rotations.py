@@ -24,34 +24,26 @@ def flat_norm(v: Array) -> Array:
 
 def from_vector(w: Array) -> Array:
     """Matrices (n, 3, 3) of rotation vectors (n, 3) [rad]: Rodrigues' formula."""
-    angle = norm(w)
-    small = angle < 1e-8
-    safe = np.where(small, 1.0, angle)
-    a = np.where(small, 1.0, np.sin(safe) / safe)
-    b = np.where(small, 0.5, (1 - np.cos(safe)) / (safe * safe))
-    x, y, z = w[:, 0], w[:, 1], w[:, 2]
+    angle = np.maximum(norm(w), 1e-8)  # below that, what is divided by it is zero or its limit
+    a, b = np.sin(angle) / angle, (1 - np.cos(angle)) / (angle * angle)
+    x, y, z = w.T
+    xx, yy, zz = b * x * x, b * y * y, b * z * z
+    xy, xz, yz = b * x * y, b * x * z, b * y * z
+    ax, ay, az = a * x, a * y, a * z
     out = np.empty((len(w), 3, 3))
-    out[:, 0, 0] = 1 - b * (y * y + z * z)
-    out[:, 1, 1] = 1 - b * (x * x + z * z)
-    out[:, 2, 2] = 1 - b * (x * x + y * y)
-    out[:, 0, 1], out[:, 1, 0] = b * x * y - a * z, b * x * y + a * z
-    out[:, 0, 2], out[:, 2, 0] = b * x * z + a * y, b * x * z - a * y
-    out[:, 1, 2], out[:, 2, 1] = b * y * z - a * x, b * y * z + a * x
+    out[:, 0, 0], out[:, 1, 1], out[:, 2, 2] = 1 - (yy + zz), 1 - (xx + zz), 1 - (xx + yy)
+    out[:, 0, 1], out[:, 1, 0] = xy - az, xy + az
+    out[:, 0, 2], out[:, 2, 0] = xz + ay, xz - ay
+    out[:, 1, 2], out[:, 2, 1] = yz - ax, yz + ax
     return out
 
 
 def to_vector(matrix: Array) -> Array:
     """Rotation vectors (n, 3) [rad] of matrices (n, 3, 3); meant for angles clearly below pi."""
-    skew = np.stack(
-        [
-            matrix[:, 2, 1] - matrix[:, 1, 2],
-            matrix[:, 0, 2] - matrix[:, 2, 0],
-            matrix[:, 1, 0] - matrix[:, 0, 1],
-        ],
-        axis=1,
-    )
+    flat = matrix.reshape(-1, 9)
+    skew = flat[:, [7, 2, 3]] - flat[:, [5, 6, 1]]
     sine = norm(skew) / 2
-    cosine = (matrix[:, 0, 0] + matrix[:, 1, 1] + matrix[:, 2, 2] - 1) / 2
+    cosine = (flat[:, 0] + flat[:, 4] + flat[:, 8] - 1) / 2
     angle = np.arctan2(sine, cosine)
     scale = np.where(sine < 1e-9, 0.5, angle / np.maximum(2 * sine, 1e-12))
     return np.asarray(skew * scale[:, None])
@@ -60,13 +52,15 @@ def to_vector(matrix: Array) -> Array:
 def from_quaternion(q: Array) -> Array:
     """Matrices (..., 3, 3) of unit quaternions (..., 4), (w, x, y, z)."""
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    twice_x, twice_y, twice_z = x + x, y + y, z + z
+    xx, yy, zz = x * twice_x, y * twice_y, z * twice_z
+    xy, xz, yz = x * twice_y, x * twice_z, y * twice_z
+    wx, wy, wz = w * twice_x, w * twice_y, w * twice_z
     out = np.empty((*q.shape[:-1], 3, 3))
-    out[..., 0, 0] = 1 - 2 * (y * y + z * z)
-    out[..., 1, 1] = 1 - 2 * (x * x + z * z)
-    out[..., 2, 2] = 1 - 2 * (x * x + y * y)
-    out[..., 0, 1], out[..., 1, 0] = 2 * (x * y - w * z), 2 * (x * y + w * z)
-    out[..., 0, 2], out[..., 2, 0] = 2 * (x * z + w * y), 2 * (x * z - w * y)
-    out[..., 1, 2], out[..., 2, 1] = 2 * (y * z - w * x), 2 * (y * z + w * x)
+    out[..., 0, 0], out[..., 1, 1], out[..., 2, 2] = 1 - (yy + zz), 1 - (xx + zz), 1 - (xx + yy)
+    out[..., 0, 1], out[..., 1, 0] = xy - wz, xy + wz
+    out[..., 0, 2], out[..., 2, 0] = xz + wy, xz - wy
+    out[..., 1, 2], out[..., 2, 1] = yz - wx, yz + wx
     return out
 
 
@@ -79,11 +73,16 @@ def rotate(matrix: Array, v: Array) -> Array:
 
 def orthonormal(matrix: Array) -> Array:
     """The matrices (n, 3, 3) with their first two columns made orthonormal and the third their product."""
+    out = np.empty_like(matrix)
     x = matrix[:, :, 0] / norm(matrix[:, :, 0])[:, None]
     y = matrix[:, :, 1]
     y = y - x * (x[:, 0] * y[:, 0] + x[:, 1] * y[:, 1] + x[:, 2] * y[:, 2])[:, None]
     y = y / norm(y)[:, None]
-    return np.stack([x, y, np.cross(x, y)], axis=2)
+    out[:, :, 0], out[:, :, 1] = x, y
+    out[:, 0, 2] = x[:, 1] * y[:, 2] - x[:, 2] * y[:, 1]
+    out[:, 1, 2] = x[:, 2] * y[:, 0] - x[:, 0] * y[:, 2]
+    out[:, 2, 2] = x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]
+    return out
 
 
 def half_turned(matrix: Array) -> Array:

@@ -10,7 +10,7 @@ drawers, buttons; all in the world frame, float64):
 joint_pos           (n, J)         joint positions [rad], of slides [m]
 joint_vel           (n, J)         joint velocities [rad/s], [m/s]
 object_pos          (n, K, 3)      positions of the free objects' frames [m]
-object_quat         (n, K, 4)      orientations (w, x, y, z)
+object_mat          (n, K, 3, 3)   and these frames
 object_vel          (n, K, 6)      linear [m/s, world frame], angular [rad/s, body frame]
 part_pos            (n, P)         joint positions of the parts [rad] or [m]
 part_vel            (n, P)         and their velocities

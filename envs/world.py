@@ -16,7 +16,7 @@ from ..scenes import Scene
 from ..scenes.mjcf import build_spec
 from ..scenes.outlines import Outline, body_points, outline
 from .alignment import FILLER, align, align_trees, hide_fillers, with_fillers
-from .rigging import move_camera, moved_mounts, tune_servos
+from .rigging import move_camera, moved_mounts, prepare_servos, tune_servos
 from .robots import PREFIX, Arm, Hand, Robot, need_arm, need_hand
 from .robots.mount import BesideSupport, Mount, Mounting, Surroundings, free_objects, yaw_quaternion
 from .viewpoint import FOVY, aim_camera
@@ -182,6 +182,7 @@ def build_worlds(
                 f"scene {scene.name!r} has no free object to act on (it has {len(scene.objects)} fixed); "
                 "scan a scene with something movable in it"
             )
+    chosen = rigs or [NO_DIFFERENCE] * len(scenes)
     several = len(scenes) > 1
     most = max(len(free_objects(scene)) for scene in scenes)
     specs = [_furnished(with_fillers(scene, most) if several else scene) for scene in scenes]
@@ -190,12 +191,10 @@ def build_worlds(
     for spec in specs:
         frame = spec.worldbody.add_frame()
         frame.attach_body(robot.build().body(robot.root), PREFIX, "")
+        prepare_servos(spec, robot.servo_time, max(rig.latency for rig in chosen))
     if several:
         align_trees(specs, [scene.name for scene in scenes])
-    worlds = [
-        _world(*each, robot)
-        for each in zip(scenes, specs, mountings, rigs or [NO_DIFFERENCE] * len(scenes), strict=True)
-    ]
+    worlds = [_world(*each, robot) for each in zip(scenes, specs, mountings, chosen, strict=True)]
     places = max(len(world.part_qpos) for world in worlds)
     return tuple(_with_places(world, places) for world in worlds)
 

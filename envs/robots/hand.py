@@ -55,6 +55,7 @@ class Hand(Robot):
     kind: ClassVar[str] = "hand"
     control_modes: ClassVar[tuple[str, ...]] = ("joint_delta", "joint_pos")
     sleep: ClassVar[bool] = False
+    servo_time: ClassVar[float] = 0.01  # fingers that lag lose what they turn
 
     base_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]

@@ -70,6 +70,8 @@ class Robot(ABC):
         kind: "arm" or "hand"; tasks are for one of them. control_modes: those it takes, the default first.
         sleep: whether objects at rest sleep, or the solver starts warm, which pays for many lasting contacts: see
             `envs.resting`.
+        servo_time: time constant [s] of the low-pass filter through which servos follow their targets, which jump once
+            a control period.
 
     Attributes:
         name: word used in keywords.
@@ -84,6 +86,7 @@ class Robot(ABC):
     kind: ClassVar[str]
     control_modes: ClassVar[tuple[str, ...]]
     sleep: ClassVar[bool]
+    servo_time: ClassVar[float]
 
     name: str
     build: Callable[[], mujoco.MjSpec]
@@ -157,6 +160,7 @@ class Arm(Robot):
     kind: ClassVar[str] = "arm"
     control_modes: ClassVar[tuple[str, ...]] = ("ee_delta", "ee_delta_pos", "joint_delta", "joint_pos")
     sleep: ClassVar[bool] = True
+    servo_time: ClassVar[float] = 0.02
 
     arm_joints: tuple[str, ...]
     finger_joints: tuple[str, ...]

@@ -57,7 +57,7 @@ class ObjectTask(Task):
 
     def frame(self, sensors: Sensors) -> Array:
         """Frame (n, 3, 3) of each world's target."""
-        return rotations.from_quaternion(sensors["object_quat"][self._rows, self.target])
+        return sensors["object_mat"][self._rows, self.target]
 
     def speed(self, sensors: Sensors) -> Array:
         """Linear speed (n,) of each world's target [m/s]."""
@@ -120,7 +120,7 @@ class GraspTask(ObjectTask):
     def grasp_point(self, sensors: Sensors, target: NDArray[np.int64] | None = None) -> tuple[Array, Array]:
         """Where (n, 3) to grasp each target (or objects (n,)) now [m], and the closing direction (n, 3)."""
         index = self.target if target is None else target
-        rotation = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
+        rotation = sensors["object_mat"][self._rows, index]
         position, axis = self.look("grasp_position", index), self.look("grasp_axis", index)
         point = sensors["object_pos"][self._rows, index] + rotations.rotate(rotation, position)
         return point, rotations.rotate(rotation, axis)

@@ -142,8 +142,8 @@ class PlaceTask(GraspTask):
         """Middle (n, 3) of the level place number `place` (n,) in each world now [m]."""
         index, floor = self.look("place_index", place), self.look("place_floor", place)
         free = index >= 0
-        matrix = rotations.from_quaternion(sensors["object_quat"][self._rows, index])
-        moved = sensors["object_pos"][self._rows, index] + rotations.rotate(matrix, floor)
+        turned = rotations.rotate(sensors["object_mat"][self._rows, index], floor)
+        moved = sensors["object_pos"][self._rows, index] + turned
         return np.where(free[:, None], moved, floor)
 
     def aim(self, sensors: Sensors) -> Array:

@@ -1,0 +1,172 @@
+"""PPO of Stable-Baselines3 on a batch of worlds: what each task was tuned to, training, and the policy that comes out.
+
+env = make_sb3_env("PocketWorlds/Push-v0", settings.num_envs)
+train_ppo(env, settings, seed=0, out=Path("out/push"))
+policy = PPOPolicy(Path("out/push"))
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
+
+from ..errors import TaskError
+from .sb3 import SB3VecEnv
+
+CURVE, POLICY, SCALING = "curve.csv", "policy.zip", "scaling.npz"
+"""What `train_ppo` writes: a line a rollout, SB3's own file, and the scaling of observations."""
+
+Tell = Callable[[Mapping[str, float]], None]
+"""Told after a rollout: control steps, seconds, mean reward a step and the share of the last episodes that succeed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is tuned: control steps of all worlds together, worlds, steps of each between two updates, and PPO's own."""
+
+    total_steps: int = 2_000_000
+    num_envs: int = 128
+    rollout: int = 32
+    ppo: Mapping[str, Any] = field(default_factory=dict)
+
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "batch_size": 512,
+        "n_epochs": 8,
+        "learning_rate": 7e-4,
+        "gamma": 0.97,
+        "gae_lambda": 0.95,
+        "target_kl": 0.05,
+        # Lets the noise on the gripper grow while opening it changes nothing: else who holds a thing never lets go.
+        "ent_coef": 0.003,
+        "policy_kwargs": {"net_arch": [128, 128], "log_std_init": -0.5},
+    }
+)
+SETTINGS: Mapping[str, Settings] = MappingProxyType(
+    {
+        # Easy enough for many small, noisy updates.
+        "PocketWorlds/Reach-v0": Settings(
+            total_steps=100_000,
+            num_envs=64,
+            rollout=24,
+            ppo={"batch_size": 256, "learning_rate": 1e-3, "target_kl": 0.03, "ent_coef": 0.0},
+        ),
+        "PocketWorlds/Push-v0": Settings(total_steps=1_400_000),
+        "PocketWorlds/PickPlace-v0": Settings(total_steps=2_000_000),
+    }
+)
+"""Other tasks take the default `Settings()`."""
+
+
+def train_ppo(
+    worlds: SB3VecEnv, settings: Settings, *, seed: int, out: Path, tell: Tell = lambda line: None
+) -> tuple[int, float]:
+    """Trains on the CPU and writes policy and curve; the rate falls to a fifth, observations are scaled as they come.
+
+    Args:
+        worlds: what `make_sb3_env` gives, `settings.num_envs` of them; it is closed at the end.
+        settings: see there; what `settings.ppo` leaves out is as in `DEFAULTS`.
+        seed: of the network, the noise and the episodes. out: a folder that is there. tell: see `Tell`.
+
+    Returns:
+        Control steps and seconds.
+    """
+    # All episodes have the same length: first ones of different lengths, lest a batch be nothing but beginnings.
+    n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
+    worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
+    env = VecNormalize(worlds, norm_reward=False)
+    keywords = {**DEFAULTS, **settings.ppo}
+    fastest = float(keywords.pop("learning_rate"))
+    keywords["batch_size"] = min(keywords["batch_size"], n * settings.rollout)
+    model = PPO(
+        "MlpPolicy",
+        env,
+        n_steps=settings.rollout,
+        learning_rate=lambda left: fastest * (0.2 + 0.8 * left),
+        device="cpu",
+        seed=seed,
+        **keywords,
+    )
+    start = time.perf_counter()
+    model.learn(settings.total_steps, callback=_Curve(out / CURVE, tell))
+    seconds = time.perf_counter() - start
+    assert isinstance(env.obs_rms, RunningMeanStd)
+    np.savez(out / SCALING, mean=env.obs_rms.mean, scale=np.sqrt(env.obs_rms.var + env.epsilon), clip=env.clip_obs)
+    model.save(out / POLICY)
+    env.close()
+    return model.num_timesteps, seconds
+
+
+class PPOPolicy:
+    """The mean actions of a policy that `train_ppo` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads it.
+
+        Raises:
+            TaskError: there is none.
+        """
+        missing = [name for name in (POLICY, SCALING) if not (folder / name).is_file()]
+        if missing:
+            raise TaskError(f"{folder} holds no trained policy: {missing[0]} is missing; train one into it first")
+        self._model = PPO.load(folder / POLICY, device="cpu")
+        with np.load(folder / SCALING) as found:
+            self._mean, self._scale, self._clip = found["mean"], found["scale"], float(found["clip"])
+
+    def reset(self, num_envs: int) -> None:
+        """So many episodes begin: nothing to forget."""
+
+    def act(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Actions (n, action_size) in [-1, 1] for state observations (n, size)."""
+        scaled = np.clip((observations - self._mean) / self._scale, -self._clip, self._clip).astype(np.float32)
+        action, _ = self._model.predict(scaled, deterministic=True)
+        return np.asarray(np.clip(action, -1.0, 1.0), dtype=np.float32)
+
+
+class _Curve(BaseCallback):
+    """Writes a line after each rollout."""
+
+    def __init__(self, path: Path, tell: Tell) -> None:
+        super().__init__()
+        self._path, self._tell, self._start = path, tell, time.perf_counter()
+        self._rewards: list[float] = []
+        self._solved: deque[bool] = deque(maxlen=256)
+
+    def _on_training_start(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _on_step(self) -> bool:
+        self._rewards.append(float(self.training_env.get_original_reward().mean()))  # type: ignore[attr-defined]
+        for j in np.flatnonzero(self.locals["dones"]):
+            self._solved.append(self.locals["infos"][j]["is_success"])
+        return True
+
+    def _on_rollout_end(self) -> None:
+        line = {
+            "steps": self.num_timesteps,
+            "seconds": round(time.perf_counter() - self._start, 1),
+            "reward": round(float(np.mean(self._rewards)), 4),
+            "success": round(float(np.mean(self._solved)), 4) if self._solved else 0.0,
+        }
+        self._rewards.clear()
+        begins = not self._path.exists()
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(line), lineterminator="\n")
+            if begins:
+                writer.writeheader()
+            writer.writerow(line)
+        self._tell(line)

@@ -1,0 +1,71 @@
+"""PPO on a batch: what is written is what was trained, and is read back as Stable-Baselines3 itself would play it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from pocketworlds import TaskError
+from pocketworlds.agents import ppo
+from pocketworlds.agents.ppo import CURVE, POLICY, SCALING, PPOPolicy, Settings, train_ppo
+from pocketworlds.agents.sb3 import make_sb3_env
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecNormalize
+
+ID = "PocketWorlds/Reach-v0"
+SMALL = Settings(total_steps=256, num_envs=8, rollout=16)
+
+
+def trained(out: Path, seed: int = 0) -> list[dict[str, float]]:
+    out.mkdir()
+    told: list[dict[str, float]] = []
+    steps, seconds = train_ppo(
+        make_sb3_env(ID, 8), SMALL, seed=seed, out=out, tell=lambda line: told.append(dict(line))
+    )
+    assert steps == 256
+    assert seconds > 0
+    return told
+
+
+def test_writes_policy_scaling_and_a_line_a_rollout(tmp_path: Path) -> None:
+    told = trained(tmp_path / "a")
+    with (tmp_path / "a" / CURVE).open() as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["steps"]) for line in lines] == [line["steps"] for line in told] == [128, 256]
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {CURVE, POLICY, SCALING}
+
+
+def test_the_policy_acts_as_stable_baselines_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[VecNormalize] = []
+
+    def keep(*args: Any, **keywords: Any) -> VecNormalize:
+        kept.append(VecNormalize(*args, **keywords))
+        return kept[0]
+
+    monkeypatch.setattr(ppo, "VecNormalize", keep)
+    trained(tmp_path / "a")
+    policy, model = PPOPolicy(tmp_path / "a"), PPO.load(tmp_path / "a" / POLICY)
+    env = gym.make_vec(ID, num_envs=5)
+    observation, _ = env.reset(seed=3)
+    expected, _ = model.predict(kept[0].normalize_obs(observation), deterministic=True)
+    found = policy.act(observation)
+    np.testing.assert_allclose(found, np.clip(expected, -1, 1), atol=1e-5)
+    assert env.action_space.contains(found)
+
+
+def test_the_same_seed_trains_the_same_policy(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trained(tmp_path / name, seed)
+    observation = np.random.default_rng(0).normal(size=(4, gym.make_vec(ID).single_observation_space.shape[0]))
+    a, b, c = (PPOPolicy(tmp_path / name).act(observation) for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert np.abs(a - c).max() > 0.01
+
+
+def test_a_folder_without_a_policy_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"holds no trained policy: policy\.zip is missing"):
+        PPOPolicy(tmp_path)
