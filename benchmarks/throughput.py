@@ -44,9 +44,10 @@ SEED = 0
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How much is measured: worlds of the comparisons, seconds and number of turns, and the axes of the tables."""
+    """How much is measured: worlds, and those beside another library, seconds and turns, and the axes of the tables."""
 
     worlds: int = 256
+    beside: int = 1024
     settle: int = 5
     seconds: float = 1.0
     turns: int = 9
@@ -54,7 +55,7 @@ class Effort:
     many_objects: Sequence[int] = (1, 3, 10, 20, 30)
 
 
-QUICK = Effort(worlds=16, settle=2, seconds=0.05, turns=3, many_worlds=(1, 16), many_objects=(1, 3))
+QUICK = Effort(worlds=16, beside=16, settle=2, seconds=0.05, turns=3, many_worlds=(1, 16), many_objects=(1, 3))
 
 
 class Stepper:
@@ -166,7 +167,7 @@ def against_peer(name: str, effort: Effort, pythons: Sequence[str], notify: Noti
                 tried[str(mode)] = statistics.median(peer.run(effort.seconds) for _ in range(3))
         own = max((mode for mode in candidates if mode.processes == 1), key=lambda mode: tried[str(mode)])
         best = max(candidates, key=lambda mode: tried[str(mode)])
-        stepper = Stepper(env_id, effort.worlds, **keywords)
+        stepper = Stepper(env_id, effort.beside, **keywords)
         with Peer(name, own, python, SUBSTEPS) as peer, Peer(name, best, python, SUBSTEPS) as joined:
             turns = []
             for index in range(effort.turns):
@@ -176,11 +177,12 @@ def against_peer(name: str, effort: Effort, pythons: Sequence[str], notify: Noti
         stepper.close()
     except PeerError as error:
         notify(title, 1.0)
-        return PeerResult(title, env_id, bound, missing=str(error))
+        return PeerResult(title, env_id, effort.beside, bound, missing=str(error))
     notify(title, 1.0)
     return PeerResult(
         title,
         env_id,
+        effort.beside,
         bound,
         ours=statistics.median(a for a, _, _ in turns),
         theirs=statistics.median(b for _, b, _ in turns),

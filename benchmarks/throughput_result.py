@@ -42,6 +42,7 @@ class PeerResult:
     """Another library's environment beside ours: steps per second, median ratio of the turns, or why it is missing.
 
     Attributes:
+        worlds: of ours.
         mode: the peer's fastest way to run in one process of its own, of those in `tried` (steps per second).
         joined, joined_ratio: the same for its fastest way of all, workers of the benchmark's own included.
         about: what its process said.
@@ -49,6 +50,7 @@ class PeerResult:
 
     title: str
     env_id: str
+    worlds: int
     bound: float
     ours: float | None = None
     theirs: float | None = None
@@ -63,7 +65,12 @@ class PeerResult:
     @property
     def note(self) -> str:
         """What was compared with what."""
-        return f"{self.env_id} beside {self.mode}; {_short(self.joined_ratio)} times {self.joined}"
+        return f"{self.place} beside {self.mode}; {_short(self.joined_ratio)} times {self.joined}"
+
+    @property
+    def place(self) -> str:
+        """Ours."""
+        return f"{self.env_id} x {self.worlds}"
 
 
 @dataclass(frozen=True)
@@ -118,9 +125,9 @@ class Throughput:
         ]
         if self.peers:
             lines = [
-                (p.title, _short(p.theirs), p.mode, _short(p.ours), p.env_id, _short(p.ratio), _short(p.joined_ratio))
+                (p.title, _short(p.theirs), p.mode, _short(p.ours), p.place, _short(p.ratio), _short(p.joined_ratio))
                 if p.ratio is not None
-                else (p.title, "-", f"missing: {p.missing}", "-", p.env_id, "-", "-")
+                else (p.title, "-", f"missing: {p.missing}", "-", p.place, "-", "-")
                 for p in self.peers
             ]
             titles = ("peer", "steps/s", "its fastest mode", "ours", "environment", "ratio", "to one a processor")
