@@ -19,7 +19,7 @@ from .draft import Draft
 from .draws import Draws
 from .layout import vary_clutter, vary_poses
 from .pools import Candidate
-from .scaling import stretched, with_mass
+from .scaling import heavier_part, stretched, with_mass
 
 Vary = Callable[[Draft, Draws, Any], None]
 _STEEPEST = 1.2  # the far light leans by no more [rad]
@@ -69,7 +69,7 @@ def mass(draft: Draft, draws: Draws, section: Any) -> None:
     """Makes objects heavier and lighter."""
     for name, item in draft.objects.items():
         factor = draws.of(name).factor(section.factor)
-        parts = tuple(part.model_copy(update={"body": with_mass(part.body, factor)}) for part in item.parts)
+        parts = tuple(heavier_part(part, factor) for part in item.parts)
         draft.objects[name] = item.model_copy(update={"body": with_mass(item.body, factor), "parts": parts})
         draft.factors[f"mass.{name}"] = factor
 

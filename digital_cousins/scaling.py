@@ -39,6 +39,12 @@ def with_mass(body: Body, factor: float) -> Body:
     return body.model_copy(update={"inertial": Inertial(mass=mass, com=old.com, inertia=(xx, yy, zz, xy, xz, yz))})
 
 
+def heavier_part(part: Part, factor: float) -> Part:
+    """The part with its mass and inertia multiplied, and with the spring that bears it."""
+    joint = part.joint.model_copy(update={"stiffness": part.joint.stiffness * factor})
+    return part.model_copy(update={"body": with_mass(part.body, factor), "joint": joint})
+
+
 def rotation(pose: Pose) -> Array:
     """Matrix (3, 3) of a pose's orientation."""
     w, x, y, z = np.array(pose.quaternion) / math.sqrt(sum(v * v for v in pose.quaternion))
@@ -105,7 +111,8 @@ def _part(part: Part, scale: Array) -> Part:
     body = _body(part.body, local).model_copy(update={"pose": _moved(part.body.pose, scale)})
     joint, handle = part.joint, part.handle
     axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
-    update: dict[str, object] = {"anchor": _vector(np.array(joint.anchor) * local)}
+    stiffness = joint.stiffness * float(np.prod(local))  # a spring bears a part that weighs more
+    update: dict[str, object] = {"anchor": _vector(np.array(joint.anchor) * local), "stiffness": stiffness}
     if joint.kind == "slide":
         growth = float(np.linalg.norm(local * axis))
         update["range"] = (joint.range[0] * growth, joint.range[1] * growth)

@@ -24,11 +24,14 @@ RIG = {
 POSE = r"objects\.\d+\.body\.pose\.position\.2"  # the bottom stays where it was
 SIZE = (
     r"objects\.\d+\.(size|body\.(collision|visual\.scale|inertial)"
-    r"|parts\.\d+\.(body\.(pose\.position|collision|visual\.scale|inertial)|joint\.(anchor|range)|handle\.position))"
+    r"|parts\.\d+\.(body\.(pose\.position|collision|visual\.scale|inertial)|joint\.(anchor|range|stiffness)|handle\.position))"
 )
 MAY = {
     "articulation": r"objects\.\d+\.parts\.\d+\.joint\.(damping|friction_loss|range)",
-    "mass": r"objects\.\d+\.(body|parts\.\d+\.body)\.inertial\.(mass\.(value|low|high)|inertia)",
+    "mass": (
+        r"objects\.\d+\.((body|parts\.\d+\.body)\.inertial\.(mass\.(value|low|high)|inertia)"
+        r"|parts\.\d+\.joint\.stiffness)"
+    ),
     "friction": r"(surfaces\.\d+|objects\.\d+\.(body|parts\.\d+\.body))\.friction\.(value|low|high)",
     "look": r"(surfaces\.\d+|objects\.\d+\.(body|parts\.\d+\.body)\.visual)\.material\.(rgba|texture)",
     "light": r"lighting\.(direction|far|camera|ambient)",

@@ -11,7 +11,8 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketworlds.digital_cousins.scaling import rotation, stretched, with_mass
+from pocketworlds.digital_cousins.scaling import heavier_part, rotation, stretched, with_mass
+from pocketworlds.envs.builtin import builtin_scene
 from pocketworlds.scenes import Scene, SceneObject
 from pocketworlds.scenes.mjcf import compile_scene
 from pocketworlds.scenes.scene import (
@@ -135,6 +136,28 @@ def test_mass_and_inertia_grow_together():
     heavy = with_mass(item.body, 3.0)
     assert heavy.inertial.mass.value == pytest.approx(3 * item.body.inertial.mass.value)
     np.testing.assert_allclose(heavy.inertial.inertia, 3 * np.array(item.body.inertial.inertia))
+
+
+def sag(button: SceneObject) -> float:
+    """How far [m] the weight of a button's cap presses its spring down, in MuJoCo, without dry friction."""
+    part = button.parts[0]
+    joint = part.joint.model_copy(update={"friction_loss": 0.0, "range": (-1.0, 1.0)})
+    item = button.model_copy(update={"parts": (part.model_copy(update={"joint": joint}),), "support": "floor"})
+    floor = Surface(name="floor", kind="floor", pose=Pose(), size=(1, 1, 0.1), friction=exact(0.8))
+    model = compile_scene(Scene(name="button", surfaces=(floor,), objects=(item,)))
+    model.geom_contype[:] = 0
+    data = mujoco.MjData(model)
+    mujoco.mj_step(model, data, 4000)
+    return float(data.joint(f"{part.name}_joint").qpos[0])
+
+
+def test_a_spring_still_bears_a_part_that_weighs_more():
+    stove = builtin_scene("kitchen").object("stove")
+    before = sag(stove)
+    assert before == pytest.approx(0.05 * 9.81 / 400, rel=1e-3)
+    heavy = stove.model_copy(update={"parts": (heavier_part(stove.parts[0], 3.0),)})
+    assert sag(heavy) == pytest.approx(before, rel=1e-3)
+    assert sag(stretched(stove, (1.3, 1.1, 1.4))) == pytest.approx(before, rel=1e-3)
 
 
 def test_rotation_is_mujocos():
