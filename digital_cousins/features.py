@@ -81,8 +81,9 @@ def describe(item: SceneObject, folder: Path | None = None, *, seed: int = 0) ->
     Raises:
         SceneError: it has no shape, or a file of it cannot be read.
     """
-    rng = np.random.default_rng(seed)
-    points, colours = surface(item, folder, POINTS, rng)
+    # A stream for each: how many points the surface takes must not change what the others see.
+    of_surface, of_pairs, of_fill = np.random.default_rng(seed).spawn(3)
+    points, colours = surface(item, folder, POINTS, of_surface)
     opening, hollow, opening_square = _look_from_above(points)
     x, y, z = item.size
     top = points[points[:, 2] > points[:, 2].max() - 0.2 * np.ptp(points[:, 2])]
@@ -93,8 +94,8 @@ def describe(item: SceneObject, folder: Path | None = None, *, seed: int = 0) ->
         category=item.category,
         beliefs=((item.category, 1.0),),
         size=(max(x, y), min(x, y), z),
-        d2=d2_histogram(points, PAIRS, rng),
-        fill=fill_ratio(item, folder, POINTS, rng),
+        d2=d2_histogram(points, PAIRS, of_pairs),
+        fill=fill_ratio(item, folder, POINTS, of_fill),
         opening=opening,
         hollow=hollow,
         opening_square=opening_square,
