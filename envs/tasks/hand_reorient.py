@@ -49,7 +49,7 @@ class HandReorient(HandTask):
         {
             "turn": (0.45, 1.05),
             "tolerance": 0.2,
-            "still": 0.1,
+            "still": 0.05,
             "scales": MappingProxyType({"hold": 0.1, "upright": 0.1, "turn": 0.5, "success": 0.3}),
         }
     )
