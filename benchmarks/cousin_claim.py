@@ -9,18 +9,20 @@ on the twin and 64. All play the twin and held-out cousins: those of the test sp
 after `--test`, in bins of their distance to the twin. As in Dai et al., "ACDC: Automated Creation of Digital Cousins
 for Robust Policy Learning", 2024, which says what to expect.
 
-A policy that is trained and a result that is there are not made again: a run that was interrupted goes on.
+A policy that is trained and a result that is there are not made again: a run that was interrupted goes on, and so does
+one that is to have more seeds. A folder that holds another comparison is refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from .scoring import wilson
 from .tables import Table
 from .throughput_result import host
 
-REPORT = "claim.json"
+REPORT, PLAN = "claim.json", "plan.json"
 FEW, MANY = 8, 64
 WAYS = ("twin", "randomised", f"{FEW} cousins", f"{MANY} cousins")
 """What policies are trained on."""
@@ -78,20 +80,69 @@ class Claim:
         """Of all environments but their scenes."""
         return {"object": self.object, "object_jitter": JITTER}
 
+    @property
+    def plan(self) -> dict[str, Any]:
+        """All that results depend on but the number of seeds: what a folder of results is for."""
+        return {
+            "twin": self.twin,
+            "env_id": self.env_id,
+            **self.keywords,
+            "trained_on": [_of(each) for each in (self.cousins, self.randomised)],
+            "tested_on": [_of(each) for each in self.tests],
+            "episodes": self.episodes,
+            "bins": self.bins,
+            "settings": json.loads(json.dumps(asdict(self.settings))),
+        }
+
     def scenes(self, way: str) -> list[Any]:
-        """What policies are trained on.
+        """What policies are trained on; see `chosen`."""
+        found, positions = self.chosen(way)
+        return [resolve_scene(self.twin)[0][0], *(found.load(position) for position in positions)]
+
+    def chosen(self, way: str) -> tuple[CousinSet, list[int]]:
+        """The set, and the positions in it, of what policies are trained on beside the twin.
 
         Raises:
-            SceneError: a set has no cousins for training, or one cannot be read. TaskError: it has too few.
+            SceneError: the set has no cousins for training. TaskError: it has too few.
         """
-        twin = resolve_scene(self.twin)[0][0]
         if way == "twin":
-            return [twin]
+            return self.cousins, []
         chosen, count = (self.randomised, MANY) if way == "randomised" else (self.cousins, int(way.split()[0]))
         found = chosen.indices("train")
         if len(found) < count:
             raise TaskError(f"{chosen.folder} has {len(found)} cousins for training, {count} are needed; make more")
-        return [twin, *(chosen.load(int(position)) for position in found[:count])]
+        return chosen, [int(position) for position in found[:count]]
+
+
+def _of(cousins: CousinSet) -> dict[str, Any]:
+    """A set's name, and what tells it from any other."""
+    digest = hashlib.sha256("".join(entry.sha256 for entry in cousins.manifest.entries).encode()).hexdigest()
+    return {"name": cousins.folder.name, "cousins": len(cousins), "sha256": digest}
+
+
+def begin(claim: Claim, out: Path) -> None:
+    """Makes `out` the folder of this comparison.
+
+    Raises:
+        SceneError, TaskError: a set has too few cousins, or the folder holds another comparison.
+    """
+    for way in WAYS:
+        claim.chosen(way)
+    for each in claim.tests:
+        each.indices("test")
+    path = out / PLAN
+    if path.exists():
+        there = json.loads(path.read_text())
+        other = sorted(name for name, value in claim.plan.items() if there.get(name) != value)
+        if other:
+            raise TaskError(
+                f"{out} holds a comparison with another {', '.join(other)} (see {PLAN}); choose another folder"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise TaskError(f"{out} is there and holds no comparison; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(claim.plan, indent=1) + "\n")
 
 
 def train(claim: Claim, way: str, seed: int, out: Path, notify: Notify) -> None:
@@ -178,6 +229,8 @@ def summary(results: Mapping[str, Sequence[Mapping[str, Any]]], bins: int) -> li
             )
         for low, high, pairs in counts:
             solved, played = (sum(pair[k] for pair in pairs) for k in (0, 1))
+            if not played:
+                continue  # many cousins at one distance leave a range empty
             found.append(
                 {
                     "way": way,
@@ -215,11 +268,12 @@ def table(rows: Sequence[Mapping[str, Any]], claim: Claim) -> Table:
 
 
 def run_claim(claim: Claim, out: Path, notify: Notify, say: Callable[[str], None] = lambda line: None) -> Table:
-    """Trains what is missing, plays, and writes `claim.json`, `claim.md` and `claim.svg` into `out`.
+    """Trains what is missing, plays, and writes `claim.json`, `claim.md` and `claim.svg` into `out`; see `begin`.
 
     Raises:
-        TaskError: a set is too small, or the task cannot be played.
+        TaskError: also where the task cannot be played.
     """
+    begin(claim, out)
     results: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     for seed in range(claim.seeds):
         for way in WAYS:
@@ -235,14 +289,8 @@ def run_claim(claim: Claim, out: Path, notify: Notify, say: Callable[[str], None
             )
     rows = summary(results, claim.bins)
     facts = {
-        "twin": claim.twin,
-        "env_id": claim.env_id,
-        **claim.keywords,
-        "trained_on": [claim.cousins.folder.name, claim.randomised.folder.name],
-        "tested_on": [each.folder.name for each in claim.tests],
-        "steps": claim.settings.total_steps,
+        **claim.plan,
         "seeds": claim.seeds,
-        "episodes": claim.episodes,
         "machine": host(),
         "rows": rows,
     }

@@ -223,7 +223,8 @@ class EndEffectorDeltaPosition(EndEffectorDelta):
 def _servos(world: World) -> tuple[Array, Array]:
     """Of each of the robot's joints, its servo's lag (J,) [s] at constant speed, and its stiffness (J,) [N m / rad].
 
-    As the data sheet says: that a cousin's arm has other gains, nobody tells the controller.
+    As the data sheet says: that a cousin's arm has other gains, nobody tells the controller. The servo's filter is left
+    out: targets jump at the start of a control period, on average half of one early, and that is about as much.
     """
     model, servos, rig = world.model, world.joint_ctrl, world.rig
     stiffness = model.actuator_gainprm[servos, 0] / rig.stiffness

@@ -49,7 +49,8 @@ class EpisodeSampler:
         joints, count = len(self._home), len(self._room)
         drawn = rng.random(joints + 3 * count)
         noise, (angle, reach, turn) = drawn[:joints], drawn[joints:].reshape(3, count)
-        moved = self._home + (2 * self._noise * noise - self._noise)
+        joint_pos = self._home + (2 * self._noise * noise - self._noise)
+        joint_pos = np.minimum(np.maximum(joint_pos, self._low), self._high)
         # Half of the room for moving, half for turning: a corner at `radius` moves by at most radius * |turn|.
         away, angle = self._room / 2 * np.sqrt(reach), 2 * np.pi * angle
         position = self._position.copy()
@@ -58,8 +59,7 @@ class EpisodeSampler:
         yaw = (2 * turn[:, None] - 1) * self._most / 2
         quaternion = self._quaternion.copy()
         quaternion[:count] = np.cos(yaw) * quaternion[:count] + np.sin(yaw) * self._across[:count]
-        moved = np.minimum(np.maximum(moved, self._low), self._high)
-        start = Start(moved, position, quaternion, self._part_pos.copy())
+        start = Start(joint_pos, position, quaternion, self._part_pos.copy())
         return start, self._task.draw(rng, start)
 
 

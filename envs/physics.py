@@ -66,6 +66,7 @@ class PhysicsSimulator:
         self._rest = make_rest([each.model for each in worlds], num_envs, threads, sleep=world.robot.sleep)
         self.batch = self._rest.batch
         self._qpos, self._qvel, self._ctrl, self._act = (self.batch.bind(n) for n in ("qpos", "qvel", "ctrl", "act"))
+        self._before = np.empty_like(self.batch.state)
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._own = make_proprioception(world, self.batch)
         self._home = np.stack([each.home_qpos for each in worlds])
@@ -125,7 +126,7 @@ class PhysicsSimulator:
         rows = self._all if ids is None else ids
         batch = self.batch
         self._ctrl[rows[:, None], self._columns] = self._controller.target(rows, action[rows], self._sensors)
-        before = self._qpos.copy(), self._qvel.copy()
+        np.copyto(self._before, batch.state)
         warned = batch.warning[:, _BAD, 1].copy()
         failed = np.zeros(self.num_envs, dtype=np.bool_)
         try:
@@ -135,13 +136,12 @@ class PhysicsSimulator:
         except SimulationError as error:
             failed[error.ids] = True
         failed |= (batch.warning[:, _BAD, 1] > warned).any(axis=1)
-        failed |= ~np.isfinite(self._qpos.sum(axis=1) + self._qvel.sum(axis=1))  # one NaN or infinity spoils the sum
+        failed |= ~np.isfinite(batch.state.sum(axis=1))  # a NaN or infinity anywhere spoils the sum
         if failed.any():
             moved = np.zeros(self.num_envs, dtype=np.bool_)
             moved[rows] = True
             failed &= moved
-            batch.reset(np.flatnonzero(failed), stage=int(mujoco.mjtStage.mjSTAGE_NONE))
-            self._qpos[failed], self._qvel[failed] = before[0][failed], before[1][failed]
+            batch.state[failed] = self._before[failed]
             rows = np.flatnonzero(moved & ~failed)
         self._read(rows)
         return failed

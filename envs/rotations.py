@@ -24,7 +24,7 @@ def flat_norm(v: Array) -> Array:
 
 def from_vector(w: Array) -> Array:
     """Matrices (n, 3, 3) of rotation vectors (n, 3) [rad]: Rodrigues' formula."""
-    angle = np.maximum(norm(w), 1e-8)  # below that, what is divided by it is zero or its limit
+    angle = np.maximum(norm(w), 1e-8)  # below that, sine is the angle, and b meets squares too small to matter
     a, b = np.sin(angle) / angle, (1 - np.cos(angle)) / (angle * angle)
     x, y, z = w.T
     xx, yy, zz = b * x * x, b * y * y, b * z * z

@@ -83,9 +83,19 @@ def test_trains_in_every_way_goes_on_where_it_was_and_reports(
     report = json.loads((out / REPORT).read_text())
     assert [row["way"] for row in report["rows"][::2]] == ["twin", "randomised", "2 cousins", "4 cousins"]
     assert all(row["played"] >= 4 for row in report["rows"])
-    told = capsys.readouterr().out
+    with_more = [*command[: command.index("--episodes")], "--episodes", "6", *command[command.index("--bins") :]]
+    assert main(with_more) == 2
+    told, wrong = capsys.readouterr()
+    assert "holds a comparison with another episodes" in wrong
     assert "4 cousins, seed 0: twin" in told
     assert "95 % Wilson" in told
+
+
+def test_a_range_without_cousins_is_left_out() -> None:
+    same = [(0.2, 5), (0.2, 5), (0.2, 5), (0.2, 5), (0.4, 1)]
+    rows = summary({"twin": [run(10, same)]}, 4)
+    assert sum(row["played"] for row in rows) == 20 + 50
+    ET.fromstring(plot(rows))
 
 
 def test_sets_that_are_too_small_are_told(sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,3 +103,4 @@ def test_sets_that_are_too_small_are_told(sets: Path, tmp_path: Path, capsys: py
     command += ["--seeds", "1", "--episodes", "2", "--total-steps", "256", "--num-envs", "8", "--out", str(tmp_path)]
     assert main(command) == 2
     assert "cousins for training, 64 are needed; make more" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())  # told before anything is trained
