@@ -29,6 +29,10 @@ from .sb3 import SB3VecEnv
 CURVE, POLICY, SCALING = "curve.csv", "policy.zip", "scaling.npz"
 """What `train_ppo` writes: a line a rollout, SB3's own file, and the scaling of observations."""
 
+FINEST = 0.01
+"""The least that observations are divided by: what hardly varies in training, such as the sizes of the things in a
+single scene, would else be magnified wherever it is different, and a policy lost one millimetre from home."""
+
 Tell = Callable[[Mapping[str, float]], None]
 """Told after a rollout: control steps, seconds, mean reward a step and the share of the last episodes that succeed."""
 
@@ -88,7 +92,7 @@ def train_ppo(
     # All episodes have the same length: first ones of different lengths, lest a batch be nothing but beginnings.
     n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
     worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
-    env = VecNormalize(worlds, norm_reward=False)
+    env = VecNormalize(worlds, norm_reward=False, epsilon=FINEST**2)
     keywords = {**DEFAULTS, **settings.ppo}
     fastest = float(keywords.pop("learning_rate"))
     keywords["batch_size"] = min(keywords["batch_size"], n * settings.rollout)

@@ -16,11 +16,13 @@ import numpy as np
 
 from ..errors import TaskError
 from ..scenes import Scene
+from ..scenes.mjcf import compiled
 from ..scenes.primitives import exact
 from ..scenes.scene import Body, CollisionGeom, Inertial, Pose, SceneObject
 
 FILLER = "filler__"
 """Begins the names of fillers."""
+_SLIDE = FILLER + "slide_"
 _HIDDEN = 5  # a group of geoms and sites that nobody draws
 _SMALL = 0.005  # [m]
 _FEWEST = 4  # faces of a mesh
@@ -63,21 +65,23 @@ def align(specs: Sequence[mujoco.MjSpec]) -> None:
     _pad(specs, lambda spec: len(spec.lights), _add_light)
 
 
-def align_trees(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
-    """The last step, with the robot in them: the models of the specs then have one layout.
+def compile_aligned(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> list[mujoco.MjModel]:
+    """The last step, with the robot in them: the models of the specs, of one layout.
 
     Args:
         specs: changed in place. names: of their scenes, for messages.
 
     Raises:
+        SceneError: MuJoCo refuses a scene.
         TaskError: their joints are connected in different ways, so that no padding helps.
     """
-    nodes = [int(spec.compile().nbvh) for spec in specs]
+    models = [compiled(*each) for each in zip(specs, names, strict=True)]
+    nodes = [int(model.nbvh) for model in models]
     if len(set(nodes)) > 1:
         most = max(nodes) + 4 * _FEWEST  # every gap is then zero or large enough for one mesh, or two
         for spec, count in zip(specs, nodes, strict=True):
             _add_nodes(spec, most - count)
-    models = [spec.compile() for spec in specs]
+        models = [compiled(*each) for each in zip(specs, names, strict=True)]
     for size in _SIZES:
         found = [int(getattr(model, size)) for model in models]
         if len(set(found)) > 1:
@@ -86,6 +90,14 @@ def align_trees(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> None:
                 f"these scenes cannot be stepped in one batch: {size} of their models differs ({told}), which happens "
                 "where doors or lids belong to free objects of some of them only; make an environment of each"
             )
+    return models
+
+
+def align_drawn(spec: mujoco.MjSpec, model: mujoco.MjModel) -> None:
+    """Gives the spec of what is drawn, without its robot, the sliding bodies of `model`: both then have one `qpos`."""
+    names = (model.joint(k).name for k in range(model.njnt))
+    for k in range(sum(name.startswith(_SLIDE) for name in names)):
+        _add_slide(spec, k)
 
 
 def _pad(
@@ -116,9 +128,9 @@ def _free_filler(index: int) -> SceneObject:
 
 def _add_slide(spec: mujoco.MjSpec, index: int) -> None:
     body = spec.worldbody.add_body(
-        name=f"{FILLER}slide_{index}", mass=0.1, inertia=[1e-4] * 3, explicitinertial=True, gravcomp=1.0
+        name=f"{_SLIDE}{index}", mass=0.1, inertia=[1e-4] * 3, explicitinertial=True, gravcomp=1.0
     )
-    body.add_joint(name=f"{FILLER}slide_{index}", type=mujoco.mjtJoint.mjJNT_SLIDE, damping=[1.0, 0, 0])
+    body.add_joint(name=f"{_SLIDE}{index}", type=mujoco.mjtJoint.mjJNT_SLIDE, damping=[1.0, 0, 0])
 
 
 def _add_site(spec: mujoco.MjSpec, index: int) -> None:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import rotations
 from .simulator import Array, Ids, Sensors
 from .world import World
 
 Keys = NDArray[np.uint64]
 
 _PLACES, _FRAMES = ("object_pos", "handle_pos"), ("object_mat", "handle_mat")
+_TURNED = (*_PLACES, *_FRAMES, "object_vel")
+_NOISY = ("joint_pos", *_PLACES)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_STEPS = 4096
+"""Pieces of equal probability that the quantile function of the normal distribution is cut into."""
+_LAST = 0.2
+"""The outermost pieces end where this share of their probability is left, 3.9 standard deviations from the middle."""
+
+
+class _Measured(dict[str, Array]):
+    """Sensors by name, each measured when it is first looked at: a task looks at few."""
+
+    def __init__(self, measure: Callable[[str], Array]) -> None:
+        super().__init__()
+        self._measure = measure
+
+    def __missing__(self, name: str) -> Array:
+        self[name] = found = self._measure(name)
+        return found
 
 
 class Measuring:
@@ -27,56 +45,82 @@ class Measuring:
     def __init__(self, worlds: Sequence[World], num_envs: int) -> None:
         """All worlds have the first scene until `assign`."""
         rigs = [world.rig for world in worlds]
-        self._joint = np.array([rig.joint_noise for rig in rigs])
-        self._pose = np.array([rig.pose_noise for rig in rigs])
-        self._turn = np.array([rotations.from_vector(np.array([[0, 0, rig.calibration_yaw]]))[0] for rig in rigs])
-        self._shift = np.array([world.base_mat @ np.array(world.rig.calibration_shift) for world in worlds])
-        self._base = np.array([world.base_pos for world in worlds])
-        self._member = np.zeros(num_envs, dtype=np.int64)
-        self._noisy = bool((self._joint > 0).any() or (self._pose > 0).any())
-        self._wrong = bool((self._shift != 0).any() or any(rig.calibration_yaw for rig in rigs))
+        self._sigmas = np.array([[rig.joint_noise, rig.pose_noise] for rig in rigs])
+        yaw = np.array([rig.calibration_yaw for rig in rigs])
+        self._turns = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+        self._shifts = np.array([world.base_mat @ np.array(world.rig.calibration_shift) for world in worlds])
+        self._bases = np.array([world.base_pos for world in worlds])
+        self._noisy = bool((self._sigmas > 0).any())
+        self._wrong = bool((self._shifts != 0).any() or yaw.any())
+        self._sigma, self._turn, self._shift, self._base = (
+            np.repeat(values[:1], num_envs, axis=0) for values in (self._sigmas, self._turns, self._shifts, self._bases)
+        )
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """Gives worlds `ids` (m,) the scenes `members` (m,)."""
-        self._member[ids] = members
+        self._sigma[ids], self._turn[ids] = self._sigmas[members], self._turns[members]
+        self._shift[ids], self._base[ids] = self._shifts[members], self._bases[members]
 
     def measured(self, sensors: Sensors, keys: Keys, elapsed: NDArray[np.int64]) -> Sensors:
-        """The sensors of all n worlds as measured; those given, if nothing is wrong with any.
+        """The sensors of all n worlds as measured; those given, if nothing is wrong with any. To be read at once.
 
         Args:
             sensors: true ones. keys: (n,) different for different episodes. elapsed: (n,) control steps.
         """
         if not (self._noisy or self._wrong):
             return sensors
-        found, member = dict(sensors), self._member
-        if self._wrong:
-            turn, base, shift = self._turn[member], self._base[member], self._shift[member]
-            for name in _PLACES:
-                apart = sensors[name] - base[:, None]
-                found[name] = base[:, None] + shift[:, None] + np.einsum("nij,nkj->nki", turn, apart)
-            for name in _FRAMES:
-                found[name] = turn[:, None] @ sensors[name]
-            found["object_vel"] = sensors["object_vel"].copy()  # its angular half is in the body's frame
-            found["object_vel"][:, :, :3] = np.einsum("nij,nkj->nki", turn, sensors["object_vel"][:, :, :3])
-        if self._noisy:
-            for stream, (name, sigma) in enumerate((("joint_pos", self._joint), *((n, self._pose) for n in _PLACES))):
-                values = found[name]
-                noise = normal(_mixed(keys + np.uint64(stream)), elapsed, int(np.prod(values.shape[1:])))
-                scale = sigma[member].reshape(-1, *[1] * (values.ndim - 1))
-                found[name] = values + scale * noise.reshape(values.shape)
+        return _Measured(lambda name: self._measure(name, sensors[name], keys, elapsed))
+
+    def _measure(self, name: str, values: Array, keys: Keys, elapsed: NDArray[np.int64]) -> Array:
+        """One sensor (n, ...) as measured."""
+        if self._wrong and name in _TURNED and values.size:
+            if name in _PLACES:
+                base = self._base[:, None]
+                values = self._turned(values - base) + (base + self._shift[:, None])
+            elif name in _FRAMES:
+                values = self._turned(values.swapaxes(2, 3)).swapaxes(2, 3)
+            else:  # the angular half of a velocity is in the body's frame
+                values = np.concatenate([self._turned(values[:, :, :3]), values[:, :, 3:]], axis=2)
+        if self._noisy and name in _NOISY and values.size:
+            noise = normal(keys + np.uint64(_NOISY.index(name)), elapsed, int(np.prod(values.shape[1:])))
+            noise *= self._sigma[:, int(name in _PLACES), None]
+            values = values + noise.reshape(values.shape)
+        return values
+
+    def _turned(self, vectors: Array) -> Array:
+        """Vectors (n, ..., 3) turned about the vertical, each world's by what its robot is wrong by."""
+        c, s = (self._turn[:, k].reshape(-1, *[1] * (vectors.ndim - 2)) for k in (0, 1))
+        x, y = vectors[..., 0], vectors[..., 1]
+        found = vectors.copy()
+        found[..., 0], found[..., 1] = c * x - s * y, s * x + c * y
         return found
 
 
 def normal(keys: Keys, elapsed: NDArray[np.int64], count: int) -> Array:
     """Normally distributed numbers (n, count), a pure function of keys (n,) and counters (n,).
 
-    SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014) through Box-Muller.
+    SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014), through the quantile function
+    of the normal distribution, interpolated between a few thousand of its values.
     """
-    start = _mixed(keys + elapsed.astype(np.uint64) * _GOLDEN)
-    places = start[:, None] + np.arange(2 * count, dtype=np.uint64) * _GOLDEN
-    uniform = (_mixed(places) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    first, second = uniform[:, :count], uniform[:, count:]
-    return np.asarray(np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second))
+    start = _mixed(_mixed(keys) + elapsed.astype(np.uint64) * _GOLDEN)
+    bits = _mixed(start[:, None] + np.arange(count, dtype=np.uint64) * _GOLDEN) >> np.uint64(11)
+    place = bits.astype(np.float64) * (_STEPS * 2.0**-53)
+    piece = place.astype(np.int64)
+    place -= piece
+    return np.asarray(_LOW[piece] + _HEIGHT[piece] * place)
+
+
+def _quantiles() -> tuple[Array, Array]:
+    """Where each piece of the quantile function starts, and how far it goes: scaled to a variance of one."""
+    shares = np.arange(_STEPS + 1) / _STEPS
+    shares[0], shares[-1] = _LAST / _STEPS, 1 - _LAST / _STEPS
+    ends = np.array([NormalDist().inv_cdf(share) for share in shares])
+    low, high = ends[:-1], ends[1:]
+    ends /= np.sqrt(((low * low + low * high + high * high) / 3).mean())
+    return ends[:-1], np.diff(ends)
+
+
+_LOW, _HEIGHT = _quantiles()
 
 
 def episode_keys(seeds: Sequence[int], episodes: NDArray[np.int64]) -> Keys:

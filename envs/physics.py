@@ -195,7 +195,7 @@ class PhysicsSimulator:
             self._window = None
         if self._window is None:
             scene, self._shown = self._worlds[member], member
-            self._window = Window(scene.model, self.batch, camera=scene.camera(camera), period=self.control_period)
+            self._window = Window(scene.drawn, self._qpos, camera=scene.camera(camera), period=self.control_period)
         self._window.show(world)
 
     def renderer_info(self, *, width: int, height: int) -> RendererInfo:
@@ -215,10 +215,10 @@ class PhysicsSimulator:
         """The renderer of scene number `member`."""
         key = (member, width, height, fine)
         if key not in self._renderers:
-            table = segmentation(self._worlds[member], self.segmentation_names)
+            world = self._worlds[member]
+            table = segmentation(world.drawn, self.segmentation_names)
             kind = WarpRenderer if self._renderer_name == "warp" else GLRenderer
-            scene = self._worlds[member]
-            self._renderers[key] = kind(scene, table, self.batch, width=width, height=height, fine=fine)
+            self._renderers[key] = kind(world, table, self._qpos, width=width, height=height, fine=fine)
         return self._renderers[key]
 
     def _assign(self, ids: Ids, member: Ids) -> None:

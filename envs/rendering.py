@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError
@@ -49,12 +48,9 @@ class Renderer(Protocol):
         """Frees what it draws with."""
 
 
-def pose(batch: Batch, index: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    """Fills `data` with the state of world `index`, and with where its bodies, cameras and lights are in it.
-
-    They are computed from the state: what the batch itself holds of them is old after a state was put back.
-    """
-    batch.get_data(index, data)
+def pose(model: mujoco.MjModel, data: mujoco.MjData, qpos: NDArray[np.float64]) -> None:
+    """Fills `data` with where bodies, cameras and lights are at `qpos` (nq,)."""
+    data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     mujoco.mj_camlight(model, data)
@@ -63,11 +59,14 @@ def pose(batch: Batch, index: int, model: mujoco.MjModel, data: mujoco.MjData) -
 class GLRenderer:
     """MuJoCo's classic renderer, in software or on a graphics card; see `Renderer`."""
 
-    def __init__(self, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool) -> None:
+    def __init__(
+        self, world: World, table: Segmentation, qpos: NDArray[np.float64], *, width: int, height: int, fine: bool
+    ) -> None:
         """Opens a graphics context.
 
         Args:
-            world, batch: what to draw, and the states it is in. table: what its things show in segmentation pictures.
+            world: what to draw. table: what its things show in segmentation pictures.
+            qpos: of all worlds of the batch (num_envs, nq), read whenever something is drawn.
             width, height: of the pictures.
             fine: smooth edges and round shapes, for films; without, software rendering is ten times faster, and small
                 pictures (see `SMALL`) twice as fast again.
@@ -76,8 +75,8 @@ class GLRenderer:
             MissingDependencyError: nothing on this machine can draw; the message names the packages to install.
         """
         backend = ensure_gl()
-        self._batch, self._size = batch, (height, width)
-        self._model = model = world.model
+        self._qpos, self._size = qpos, (height, width)
+        self._model = model = world.drawn
         self._table = table
         self._data = mujoco.MjData(model)
         # Read once, when the context is made: a frame buffer just large enough, and how round a capsule is.
@@ -104,7 +103,7 @@ class GLRenderer:
         if "segmentation" in kinds:
             found["segmentation"] = np.empty((*shape, 1), dtype=np.int32)
         for row, index in enumerate(ids):
-            pose(self._batch, int(index), self._model, self._data)
+            pose(self._model, self._data, self._qpos[index])
             self._renderer.update_scene(self._data, camera)
             for kind, pictures in found.items():
                 if kind == "rgb":

@@ -25,6 +25,7 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from .sharing import share_equal
 from .simulator import Ids
 
 Ints = NDArray[np.int32]
@@ -103,6 +104,7 @@ class Sleep:
         self._free = _free_trees(models[0])
         self._start = np.array([_first_qpos(models[0], tree) for tree in self._free], dtype=np.int64)
         self._models = [self._sleeping(model) for model in models]
+        share_equal(self._models)
         self._chosen = self._models[:1] * num_envs
         self.batch = Batch(self._models[0], num_envs, nthread=num_threads, persistent=True)
         self._trees: Ints = self.batch.bind("tree_asleep")  # at least 0 where a tree sleeps

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ _FIRST = ("background", "structure", "robot")
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the things of a world's model show.
+    """What the things of a world's drawn model show.
 
     Attributes:
         geoms, sites: ids int32 (ngeom,), (nsite,) of the model's geoms and sites.
@@ -49,9 +50,8 @@ def segmentation_names(worlds: Sequence[World]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_FIRST, *objects, *parts)))
 
 
-def segmentation(world: World, names: tuple[str, ...]) -> Segmentation:
-    """Where the things of a world's model are in the table `names`."""
-    model = world.model
+def segmentation(model: mujoco.MjModel, names: tuple[str, ...]) -> Segmentation:
+    """Where the things of a world's model, the drawn one, are in the table `names`."""
     ids = {name: index for index, name in enumerate(names) if index >= len(_FIRST)}
     bodies = np.full(model.nbody, STRUCTURE, dtype=np.int32)
     for body in range(1, model.nbody):

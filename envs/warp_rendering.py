@@ -14,7 +14,6 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError, TaskError
@@ -47,7 +46,9 @@ def check_installed() -> None:
 class WarpRenderer:
     """MuJoCo Warp's ray-caster; see `envs.rendering.Renderer`."""
 
-    def __init__(self, world: World, table: Segmentation, batch: Batch, *, width: int, height: int, fine: bool) -> None:
+    def __init__(
+        self, world: World, table: Segmentation, qpos: NDArray[np.float64], *, width: int, height: int, fine: bool
+    ) -> None:
         """Puts the model onto Warp's default device; see `GLRenderer`.
 
         Raises:
@@ -62,11 +63,11 @@ class WarpRenderer:
         import mujoco_warp
 
         self._warp, self._mjw = warp, mujoco_warp
-        self._batch, self._size, self._samples = batch, (height, width), 2 if fine else 1
-        self._host_model = model = world.model
+        self._qpos, self._size, self._samples = qpos, (height, width), 2 if fine else 1
+        self._host_model = model = world.drawn
         self._table = table
         self._far = float(model.vis.map.zfar * model.stat.extent)
-        self._worlds = int(np.clip(PIXELS // (width * height), 1, batch.nsim))
+        self._worlds = int(np.clip(PIXELS // (width * height), 1, len(qpos)))
         self._host_data = mujoco.MjData(model)
         try:
             self._model = mujoco_warp.put_model(model)
@@ -115,7 +116,7 @@ class WarpRenderer:
     def _group(self, ids: Ids, context: Any, kinds: Sequence[str]) -> Images:
         """Pictures of at most as many worlds as fit."""
         for row, index in enumerate(ids):
-            pose(self._batch, int(index), self._host_model, self._host_data)
+            pose(self._host_model, self._host_data, self._qpos[index])
             for name, values in self._poses.items():
                 values[row] = getattr(self._host_data, name).reshape(values.shape[1:])
         for name, values in self._poses.items():

@@ -10,7 +10,6 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError
@@ -25,20 +24,20 @@ _INSTEAD = "use render_mode='rgb_array', which needs no screen"
 class Window:
     """Shows a world of a batch; open from its creation to `close`, or until the user closes it."""
 
-    def __init__(self, model: mujoco.MjModel, batch: Batch, *, camera: str, period: float) -> None:
+    def __init__(self, model: mujoco.MjModel, qpos: NDArray[np.float64], *, camera: str, period: float) -> None:
         """Opens the window.
 
         Args:
-            model: what to show. batch: the states it is in.
+            model: what to show. qpos: of all worlds of the batch (num_envs, nq), read for every picture.
             camera: the model's camera whose view the window starts with; the mouse goes on from there.
             period: seconds from one picture to the next, at least.
 
         Raises:
             MissingDependencyError: no window can be opened here; the message says why, and what to do.
         """
-        self._model, self._batch, self._period = model, batch, period
+        self._model, self._qpos, self._period = model, qpos, period
         self._data = mujoco.MjData(model)
-        pose(batch, 0, model, self._data)
+        pose(model, self._data, qpos[0])
         before = set(threading.enumerate())
         self._viewer = open_viewer(model, self._data)
         self._threads = set(threading.enumerate()) - before
@@ -55,7 +54,7 @@ class Window:
             time.sleep(self._next - now)
         self._next = max(now, self._next) + self._period
         with self._viewer.lock():
-            pose(self._batch, index, self._model, self._data)
+            pose(self._model, self._data, self._qpos[index])
         self._viewer.sync()
 
     def close(self) -> None:

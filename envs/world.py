@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..digital_cousins.rig import NO_DIFFERENCE, Rig
 from ..errors import TaskError
 from ..scenes import Scene
-from ..scenes.mjcf import build_spec
+from ..scenes.mjcf import build_spec, compiled
 from ..scenes.outlines import Outline, body_points, outline
-from .alignment import FILLER, align, align_trees, hide_fillers, with_fillers
+from .alignment import FILLER, align, align_drawn, compile_aligned, hide_fillers, with_fillers
 from .rigging import move_camera, moved_mounts, prepare_servos, tune_servos
 from .robots import PREFIX, Arm, Hand, Robot, need_arm, need_hand
 from .robots.mount import BesideSupport, Mount, Mounting, Surroundings, free_objects, yaw_quaternion
@@ -59,7 +59,9 @@ class World:
 
     Attributes:
         scene, robot, mount: what it is made of. rig: how it differs from the twin's, see `rigging`.
-        model: the compiled model. base_pos (3,), base_mat (3, 3): pose of the robot's base.
+        layout: the scene as it is compiled: with fillers, where it is one of several.
+        model: the compiled model, without what is only seen; see `drawn`.
+        base_pos (3,), base_mat (3, 3): pose of the robot's base.
         objects: names of the free objects, in the scene's order; every array over objects has this order.
         joint_qpos, joint_dof, joint_ctrl (J,): addresses in qpos, qvel and ctrl of the joints that actions move one by
             one. other_ctrl (A,): of the robot's other actuators, a gripper's; other_start (A,): what they start with.
@@ -74,6 +76,7 @@ class World:
     """
 
     scene: Scene
+    layout: Scene
     robot: Robot
     mount: Mount
     model: mujoco.MjModel
@@ -134,6 +137,29 @@ class World:
             pad_sensors=np.array([int(model.sensor(PREFIX + name).adr[0]) for name in arm.pad_sensors]),
         )
 
+    @cached_property
+    def drawn(self) -> mujoco.MjModel:
+        """The model with its meshes and textures, for pictures: the same `qpos`, but bodies and geoms may be others.
+
+        Compiled when it is first asked for: of a thousand cousins in one batch few are ever seen, and what is seen of
+        one weighs ten times as much as what it is stepped with.
+
+        Raises:
+            SceneError: MuJoCo refuses it, a broken texture for example.
+        """
+        spec = _furnished(self.layout, visuals=True)
+        align_drawn(spec, self.model)
+        _attach(spec, self.robot)
+        drawn = compiled(spec, self.scene.name)
+        base, stand = PREFIX + self.robot.root, _STAND
+        drawn.body(base).pos, drawn.body(base).quat = self.model.body(base).pos, self.model.body(base).quat
+        _shape_stand(drawn, drawn.geom(stand).id, self.mount)
+        for name in (drawn.camera(k).name for k in range(drawn.ncam)):
+            for field in ("pos", "quat", "fovy"):
+                getattr(drawn.camera(name), field)[:] = getattr(self.model.camera(name), field)
+        mujoco.mj_setConst(drawn, mujoco.MjData(drawn))
+        return drawn
+
     def index(self, name: str) -> int:
         """Position of a free object in arrays over objects."""
         return self.objects.index(name)
@@ -185,23 +211,22 @@ def build_worlds(
     chosen = rigs or [NO_DIFFERENCE] * len(scenes)
     several = len(scenes) > 1
     most = max(len(free_objects(scene)) for scene in scenes)
-    specs = [_furnished(with_fillers(scene, most) if several else scene) for scene in scenes]
+    layouts = [with_fillers(scene, most) if several else scene for scene in scenes]
+    specs = [_furnished(layout, visuals=False) for layout in layouts]
     if several:
         align(specs)
     for spec in specs:
-        frame = spec.worldbody.add_frame()
-        frame.attach_body(robot.build().body(robot.root), PREFIX, "")
+        _attach(spec, robot)
         prepare_servos(spec, robot.servo_time, max(rig.latency for rig in chosen))
-    if several:
-        align_trees(specs, [scene.name for scene in scenes])
-    worlds = [_world(*each, robot) for each in zip(scenes, specs, mountings, chosen, strict=True)]
+    models = compile_aligned(specs, [scene.name for scene in scenes])
+    worlds = [_world(*each, robot) for each in zip(scenes, layouts, models, mountings, chosen, strict=True)]
     places = max(len(world.part_qpos) for world in worlds)
     return tuple(_with_places(world, places) for world in worlds)
 
 
-def _furnished(scene: Scene) -> mujoco.MjSpec:
+def _furnished(scene: Scene, *, visuals: bool) -> mujoco.MjSpec:
     """A scene with all but the robot in it: its contacts, the stand that may carry it, a camera."""
-    spec = build_spec(scene)
+    spec = build_spec(scene, visuals=visuals)
     hide_fillers(spec)
     spec.option.impratio = IMPRATIO
     for geom in spec.geoms:
@@ -225,9 +250,13 @@ def _automatic(scene: Scene) -> bool:
     return all(camera.name != SCENE_CAMERA for camera in scene.cameras)
 
 
-def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, rig: Rig, robot: Robot) -> World:
-    """Compiles, and puts the robot where it has work."""
-    model = spec.compile()
+def _attach(spec: mujoco.MjSpec, robot: Robot) -> None:
+    """Puts the robot into a furnished scene."""
+    spec.worldbody.add_frame().attach_body(robot.build().body(robot.root), PREFIX, "")
+
+
+def _world(scene: Scene, layout: Scene, model: mujoco.MjModel, mounting: Mounting, rig: Rig, robot: Robot) -> World:
+    """Puts the robot where it has work."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     outlines = {item.name: outline(body_points(model, data, model.body(item.name).id)) for item in scene.objects}
@@ -239,7 +268,7 @@ def _world(scene: Scene, spec: mujoco.MjSpec, mounting: Mounting, rig: Rig, robo
     _shape_stand(model, model.geom(_STAND).id, mount)
     if _automatic(scene):
         aim_camera(model, SCENE_CAMERA, mount, seen[mounts.index(mount)])
-    world = _index(scene, robot, mount, model, free_objects(scene), outlines, surfaces)
+    world = _index(scene, layout, robot, mount, model, free_objects(scene), outlines, surfaces)
     if rig == NO_DIFFERENCE:
         return world
     move_camera(model, SCENE_CAMERA, rig)
@@ -306,6 +335,7 @@ def _shape_stand(model: mujoco.MjModel, geom: int, mount: Mount) -> None:
 
 def _index(
     scene: Scene,
+    layout: Scene,
     robot: Robot,
     mount: Mount,
     model: mujoco.MjModel,
@@ -330,6 +360,7 @@ def _index(
     moving = [model.joint(f"{name}_joint") for name in parts]
     return World(
         scene=scene,
+        layout=layout,
         robot=robot,
         mount=mount,
         model=model,

@@ -20,16 +20,17 @@ def make(env_id: str = ID, **keywords):
 
 
 def posed(env, index: int) -> mujoco.MjData:
-    data = env.simulator.batch.get_data(index)
-    mujoco.mj_forward(env.world.model, data)
+    data = mujoco.MjData(env.world.drawn)
+    data.qpos = env.simulator.batch.bind("qpos")[index]
+    mujoco.mj_forward(env.world.drawn, data)
     return data
 
 
 def pixel_rays(env, data: mujoco.MjData, camera: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the camera is, the directions (height, width, 3) of its pixels of unit depth, and its axes."""
     width, height = SIZE
-    index = env.world.model.camera(env.world.camera(camera)).id
-    focal = height / 2 / np.tan(np.radians(env.world.model.cam_fovy[index]) / 2)
+    index = env.world.drawn.camera(env.world.camera(camera)).id
+    focal = height / 2 / np.tan(np.radians(env.world.drawn.cam_fovy[index]) / 2)
     x, y = np.meshgrid((np.arange(width) + 0.5 - width / 2) / focal, (np.arange(height) + 0.5 - height / 2) / focal)
     axes = data.cam_xmat[index].reshape(3, 3)
     return data.cam_xpos[index], np.stack([x, -y, -np.ones_like(x)], axis=-1) @ axes.T, axes
@@ -38,16 +39,16 @@ def pixel_rays(env, data: mujoco.MjData, camera: str) -> tuple[np.ndarray, np.nd
 def expected_name(env, geom: int) -> str:
     if geom < 0:
         return "background"
-    body, names = int(env.world.model.geom_bodyid[geom]), env.segmentation_names
-    if env.world.model.geom(geom).name.startswith("robot/"):
+    body, names = int(env.world.drawn.geom_bodyid[geom]), env.segmentation_names
+    if env.world.drawn.geom(geom).name.startswith("robot/"):
         return "robot"
     while body:
-        name = env.world.model.body(body).name
+        name = env.world.drawn.body(body).name
         if name.startswith("robot/"):
             return "robot"
         if name in names:
             return name
-        body = int(env.world.model.body_parentid[body])
+        body = int(env.world.drawn.body_parentid[body])
     return "structure"
 
 
@@ -55,7 +56,7 @@ def expected_name(env, geom: int) -> str:
 def test_pixels_show_what_rays_hit(env_id: str, camera: str):
     env = make(env_id, camera=camera)
     observation, _ = env.reset(seed=3)
-    model, names = env.world.model, env.segmentation_names
+    model, names = env.world.drawn, env.segmentation_names
     nearest = float(model.vis.map.znear * model.stat.extent)  # OpenGL shows nothing closer
     for index in range(2):
         data = posed(env, index)
@@ -124,7 +125,7 @@ def test_table_is_the_same_for_every_world_and_lists_everything():
     assert names[3 : 3 + len(scene.objects)] == tuple(item.name for item in scene.objects)
     assert set(names[3 + len(scene.objects) :]) == {part.name for item in scene.objects for part in item.parts}
     assert len(set(names)) == len(names)
-    table = segmentation(env.world, names)
+    table = segmentation(env.world.drawn, names)
     assert {names[i] for i in np.unique(table.geoms)} == set(names) - {"background"}
     space = env.single_observation_space["segmentation"]
     assert (space.dtype, space.shape, space.high.max()) == (np.int32, (60, 80, 1), len(names) - 1)
