@@ -151,9 +151,10 @@ class EndEffectorDelta:
 
     def __init__(self, worlds: Sequence[World], num_envs: int, num_threads: int) -> None:
         self._world = world = worlds[0]
-        self._solver = InverseKinematics(world.arm, [each.mount for each in worlds], num_envs, num_threads)
-        self._bases = np.stack([each.base_mat for each in worlds])
-        self._base = np.repeat(self._bases[:1], num_envs, axis=0)
+        self._solver = InverseKinematics(world.arm, num_envs, num_threads)
+        self._places = np.stack([each.base_pos for each in worlds])
+        self._bases = np.stack([each.base_mat.T for each in worlds])
+        self._place, self._base = (np.repeat(each[:1], num_envs, axis=0) for each in (self._places, self._bases))
         self._joints = np.zeros((num_envs, len(world.home)))
         self._position = np.zeros((num_envs, 3))
         self._rotation = np.zeros((num_envs, 3, 3))
@@ -163,12 +164,12 @@ class EndEffectorDelta:
     def reset(self, ids: Ids, sensors: Sensors) -> None:
         """See `Controller`."""
         self._joints[ids] = sensors["joint_pos"][ids]
-        self._position[ids], self._rotation[ids] = sensors["grip_pos"][ids], sensors["grip_mat"][ids]
+        self._position[ids] = rotations.rotate(self._base[ids], sensors["grip_pos"][ids] - self._place[ids])
+        self._rotation[ids] = self._base[ids] @ sensors["grip_mat"][ids]
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """See `Controller`."""
-        self._base[ids] = self._bases[members]
-        self._solver.assign(ids, members)
+        self._place[ids], self._base[ids] = self._places[members], self._bases[members]
 
     def target(self, ids: Ids, action: Array, sensors: Sensors) -> Array:
         """See `Controller`."""
@@ -183,9 +184,8 @@ class EndEffectorDelta:
         far = np.flatnonzero(kept < 1.0)
         if len(far):
             rotation[far] = rotations.from_vector(turn[far]) @ turned[far]
-        base = self._base[ids]
-        shift += rotations.rotate(base, POSITION_STEP * action[:, :3])
-        more = rotations.rotate(base, ROTATION_STEP * action[:, 3:6])
+        shift += POSITION_STEP * action[:, :3]
+        more = ROTATION_STEP * action[:, 3:6]
         joints = self._solver.step(ids, joints, at, np.concatenate([shift, turn + more], axis=1))
         self._joints[ids], self._position[ids] = joints, at + shift
         self._rotation[ids] = rotations.orthonormal(rotations.from_vector(more) @ rotation)

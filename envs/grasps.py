@@ -68,7 +68,7 @@ class GraspPlanner:
         self._world = world
         self._model = world.model
         self._data = mujoco.MjData(world.model)
-        self._solver = InverseKinematics(world.arm, world.mount, 2 * _TRIED)
+        self._solver = InverseKinematics(world.arm, 2 * _TRIED)
         self._robot_geoms = np.array(
             [world.model.body(int(b)).name.startswith(PREFIX) for b in world.model.geom_bodyid], dtype=bool
         )
@@ -206,9 +206,9 @@ class GraspPlanner:
         frames = np.stack([np.cross(axes, down), axes, down], axis=2)
         home = np.tile(self._world.arm.home, (len(points), 1))
         rise = np.array([0, 0, 1.0])
-        above, *miss_above = self._solver.solve(home, points + APPROACH * rise, frames)
-        at, *miss_at = self._solver.solve(above, points, frames, iterations=40)
-        _, *miss_top = self._solver.solve(at, points + max(lift, APPROACH) * rise, frames, iterations=40)
+        above, *miss_above = self._solve(home, points + APPROACH * rise, frames)
+        at, *miss_at = self._solve(above, points, frames, iterations=40)
+        _, *miss_top = self._solve(at, points + max(lift, APPROACH) * rise, frames, iterations=40)
         miss = np.max([d + a / 10 for d, a in (miss_above, miss_at, miss_top)], axis=0)
         reached = miss < _REACH_ERROR
         if not reached.any():
@@ -234,6 +234,13 @@ class GraspPlanner:
             blocker = touched
         return None, f"the open hand cannot get around it without touching {blocker}"
 
+    def _solve(
+        self, joints: Array, position: Array, rotation: Array, *, iterations: int = 80
+    ) -> tuple[Array, Array, Array]:
+        """Joint positions for grip poses in the world; see `InverseKinematics.solve`."""
+        place, frame = self._world.mount.from_base(position, rotation)
+        return self._solver.solve(joints, place, frame, iterations=iterations)
+
     def reaches(self, paths: Array, frames: Array, opening: float) -> NDArray[np.bool_]:
         """Whether (m,) the arm can follow paths (m, k, 3) in frames (m, 3, 3), touching nothing at the first point."""
         turned = np.repeat(frames[:, None], paths.shape[1], axis=1)
@@ -254,7 +261,7 @@ class GraspPlanner:
             part = slice(start, start + 2 * _TRIED)
             joints = np.tile(self._world.arm.home, (len(paths[part]), 1))
             for k in range(paths.shape[1]):
-                joints, distance, angle = self._solver.solve(joints, paths[part, k], frames[part, k])
+                joints, distance, angle = self._solve(joints, paths[part, k], frames[part, k])
                 within = ((joints > low) & (joints < high)).all(axis=1)
                 found[part] &= (distance + angle / 10 < _REACH_ERROR) & within
                 if k > (1 if ignore else 0):

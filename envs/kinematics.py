@@ -1,8 +1,9 @@
-"""Inverse kinematics of many arms at once, by damped least squares on a model of the robot alone."""
+"""Inverse kinematics of many arms at once, by damped least squares on a model of the robot alone.
+
+All poses are in the frame of the robot's base: wherever arms stand, one model serves them all.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from . import rotations
 from .columns import columns
-from .robots.mount import Mount
 from .robots.robot import Arm
 
 Array = NDArray[np.float64]
@@ -31,16 +31,13 @@ class InverseKinematics:
     kinematic solutions with singularity robustness", 1986).
     """
 
-    def __init__(self, robot: Arm, mounts: Mount | Sequence[Mount], num_envs: int, num_threads: int = 1) -> None:
-        """Makes a model for each place an arm may stand at.
+    def __init__(self, robot: Arm, num_envs: int, num_threads: int = 1) -> None:
+        """Makes the model.
 
         Args:
-            robot: the arm. mounts: where it stands, one or several; all stand at the first until `assign`.
-            num_envs, num_threads: of the batch.
+            robot: the arm. num_envs, num_threads: of the batch.
         """
-        self._models = [_arm_model(robot, mount) for mount in ([mounts] if isinstance(mounts, Mount) else mounts)]
-        self._chosen = [self._models[0]] * num_envs
-        model = self._models[0]
+        model = _arm_model(robot)
         # Little work: waking threads for it pays for many arms only.
         self._batch = Batch(model, num_envs, nthread=num_threads if num_envs >= _MANY else 1)
         self._qpos = self._batch.bind("qpos")
@@ -55,15 +52,8 @@ class InverseKinematics:
         self._home = np.array(robot.home)
         self._damping = _DAMPING**2 * np.eye(6)
 
-    def assign(self, ids: Ids, members: Ids) -> None:
-        """Puts arms `ids` (m,) at the mounts `members` (m,)."""
-        if len(self._models) > 1:
-            for row, member in zip(ids, members, strict=True):
-                self._chosen[row] = self._models[member]
-            self._batch.set_models(self._chosen)
-
     def pose(self, ids: Ids, joints: Array) -> tuple[Array, Array]:
-        """Grip positions (m, 3) and frames (m, 3, 3) in the world at joint positions (m, joints)."""
+        """Grip positions (m, 3) and frames (m, 3, 3) at joint positions (m, joints)."""
         self._qpos[ids[:, None], self._places] = joints
         self._batch.forward(ids, stage=int(mujoco.mjtStage.mjSTAGE_POS))
         return self._site_pos[ids, self._site], self._site_mat[ids, self._site].reshape(-1, 3, 3)
@@ -118,14 +108,13 @@ class InverseKinematics:
         return joints, rotations.norm(position - at), angle
 
 
-def _arm_model(robot: Arm, mount: Mount) -> mujoco.MjModel:
-    """The robot alone at its place, with nothing that kinematics do not need."""
+def _arm_model(robot: Arm) -> mujoco.MjModel:
+    """The robot alone, its base at the origin, with nothing that kinematics do not need."""
     spec = robot.build()
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT | mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
     for parts in (spec.geoms, spec.actuators, spec.sensors, spec.tendons, spec.equalities, spec.excludes, spec.keys):
         for part in list(parts):
             spec.delete(part)
     base = spec.body(robot.root)
-    base.pos = mount.position
-    base.quat = mount.quaternion
+    base.pos, base.quat = [0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]
     return spec.compile()

@@ -16,7 +16,6 @@ from ..kinematics import InverseKinematics
 from . import MENAGERIE, get_robot, is_model_path
 from .contract import DEFAULT_VELOCITY, GRIP, GRIPPER, PAD, SERVO, Array, Fault
 from .custom import FileSource, assemble, set_physics
-from .mount import Mount
 from .robot import Arm, need_arm
 
 HOLD = 0.02
@@ -263,7 +262,7 @@ def _reaches(robot: Arm) -> Outcome:
     ]
     distance, angle, height, turn = np.array(poses).T
     goal = np.stack([distance * np.cos(angle), distance * np.sin(angle), height], axis=1)
-    solver = InverseKinematics(robot, Mount((0.0, 0.0, 0.0), 0.0, "", 0.0, ()), len(poses))
+    solver = InverseKinematics(robot, len(poses))
     home = np.tile(robot.home, (len(poses), 1))
     reached = np.zeros(len(poses), dtype=np.bool_)
     for side in (1.0, -1.0):  # the fingers may be swapped

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ...scenes.outlines import geom_points
 from ..kinematics import InverseKinematics
 from .contract import GRIP, GRIPPER, PAD, SITE_GRIP, Array, Fault, Parts
-from .mount import Mount
 from .robot import Arm, GripTable
 
 Flags = NDArray[np.bool_]
@@ -300,8 +299,7 @@ def measure_reach(robot: Arm) -> tuple[tuple[float, float], float] | None:
     hold at the two lowest, 2 cm and 20 cm above the base. None if there are none.
     """
     heights = np.array([0.02, 0.2, 0.1, 0.3, 0.4, 0.5])
-    origin = Mount((0.0, 0.0, 0.0), 0.0, "", 0.0, ())
-    solver = InverseKinematics(robot, origin, len(heights))
+    solver = InverseKinematics(robot, len(heights))
     ids = np.arange(len(heights))
     home = np.tile(robot.home, (len(heights), 1))
     position, frame = (np.array(a, copy=True) for a in solver.pose(ids, home))

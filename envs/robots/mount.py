@@ -60,6 +60,10 @@ class Mount:
         upright = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
         return upright * [1.0, -1.0, -1.0] if self.posture is not None and self.posture.flipped else upright
 
+    def from_base(self, position: Array, rotation: Array) -> tuple[Array, Array]:
+        """Poses in the world, (n, 3) and (n, 3, 3), as seen from the base."""
+        return (position - self.position) @ self.matrix, self.matrix.T @ rotation
+
 
 @dataclass(frozen=True)
 class Surroundings:

@@ -136,17 +136,16 @@ def _followed(
 ) -> list[tuple[str, ...]]:
     """For each place the handles in its reach that a hand there can follow, holding them one way or the other."""
     rows = [(member, name) for member, mount in enumerate(mounts) for name in mount.in_reach]
-    names = [name for _, name in rows]
+    points, axes = zip(*(mounts[member].from_base(paths[name], frames[name]) for member, name in rows), strict=True)
     count = 2 * len(rows)  # both ways
-    solver = InverseKinematics(robot, mounts, count)
-    solver.assign(np.arange(count), np.repeat([member for member, _ in rows], 2))
+    solver = InverseKinematics(robot, count)
     joints = np.tile(robot.home, (count, 1))
     good = np.ones(count, dtype=np.bool_)
     low, high = np.array(robot.joint_low) + _ROOM, np.array(robot.joint_high) - _ROOM
     # It comes from outside, follows, and may as well come from outside to where the part stands open.
     for k, away in [(0, APPROACH), *((k, 0.0) for k in range(POINTS)), (POINTS - 1, APPROACH)]:
-        turned = np.repeat([frames[name][k] for name in names], 2, axis=0)
-        at = np.repeat([paths[name][k] for name in names], 2, axis=0) - away * turned[:, :, 2]
+        turned = np.repeat([each[k] for each in axes], 2, axis=0)
+        at = np.repeat([each[k] for each in points], 2, axis=0) - away * turned[:, :, 2]
         turned[1::2] = rotations.half_turned(turned[1::2])
         joints, distance, angle = solver.solve(joints, at, turned)
         good &= (distance + angle / 10 < _MISS) & ((joints > low) & (joints < high)).all(axis=1)

@@ -16,7 +16,6 @@ from pocketworlds.envs import check_vector_env
 from pocketworlds.envs.kinematics import InverseKinematics
 from pocketworlds.envs.robots import Arm, get_robot
 from pocketworlds.envs.robots.checker import check_robot
-from pocketworlds.envs.robots.mount import Mount
 
 from .custom_arms import ARM, FINGERS, GRIPPER, LINK_GEOM, edited
 
@@ -155,7 +154,7 @@ def test_base_may_stand_anywhere_in_the_file(arm: Path, written):
     robot, plain = get_robot(written(moved)), get_robot(arm)
     poses = []
     for each in (robot, plain):
-        solver = InverseKinematics(each, Mount((0.1, 0.2, 0.3), 0.4, "", 0.0, ()), 1)
+        solver = InverseKinematics(each, 1)
         position, frame = solver.pose(np.arange(1), np.array([each.home]) + 0.2)
         poses.append(np.concatenate([position.ravel(), frame.ravel()]))
     np.testing.assert_allclose(poses[0], poses[1], atol=1e-9)

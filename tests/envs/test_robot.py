@@ -84,10 +84,18 @@ def test_gripper_opens_to_80_mm(tabletop: World):
 
 
 def test_inverse_kinematics_reaches_poses(tabletop: World):
-    solver = InverseKinematics(tabletop.robot, tabletop.mount, 32)
+    solver = InverseKinematics(tabletop.robot, 32)
     rng = np.random.default_rng(1)
     joints = np.array(PANDA.home) + rng.uniform(-0.4, 0.4, (32, 7))
     position, frame = (a.copy() for a in solver.pose(np.arange(32), joints))
+    data = mujoco.MjData(tabletop.model)
+    for k in range(32):  # the solver knows the arm alone, the model where it stands
+        data.qpos[tabletop.joint_qpos] = joints[k]
+        mujoco.mj_kinematics(tabletop.model, data)
+        site = tabletop.gripper.site
+        seen = tabletop.mount.from_base(data.site_xpos[None, site], data.site_xmat[site].reshape(1, 3, 3))
+        np.testing.assert_allclose(position[k], seen[0][0], atol=1e-12)
+        np.testing.assert_allclose(frame[k], seen[1][0], atol=1e-12)
     _, distance, angle = solver.solve(np.tile(PANDA.home, (32, 1)), position, frame)
     assert distance.max() < 1e-3
     assert angle.max() < 1e-2
