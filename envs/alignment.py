@@ -2,8 +2,8 @@
 
 `Batch.set_models` lets every world have a model of its own if all give `mjData` the same sizes. So scenes with fewer
 objects get fillers, which are never drawn, never collide and do not fall: free bodies among the objects, sliding bodies
-for missing doors and drawers, empty bodies, geoms, sites, cameras, lights that are off, and meshes that stand for
-missing nodes of bounding-volume trees.
+for missing doors and drawers, empty bodies, geoms, sites, cameras, and meshes that stand for missing nodes of
+bounding-volume trees.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ def align(specs: Sequence[mujoco.MjSpec]) -> None:
     _pad(specs, lambda spec: len(spec.geoms), _add_geom)
     _pad(specs, lambda spec: len(spec.sites), _add_site)
     _pad(specs, lambda spec: len(spec.cameras), lambda spec, k: spec.worldbody.add_camera(name=f"{FILLER}camera_{k}"))
-    _pad(specs, lambda spec: len(spec.lights), _add_light)
 
 
 def compile_aligned(specs: Sequence[mujoco.MjSpec], names: Sequence[str]) -> list[mujoco.MjModel]:
@@ -135,10 +134,6 @@ def _add_slide(spec: mujoco.MjSpec, index: int) -> None:
 
 def _add_site(spec: mujoco.MjSpec, index: int) -> None:
     spec.worldbody.add_site(name=f"{FILLER}site_{index}", group=_HIDDEN)
-
-
-def _add_light(spec: mujoco.MjSpec, index: int) -> None:
-    spec.worldbody.add_light(name=f"{FILLER}light_{index}", active=False)
 
 
 def _add_geom(spec: mujoco.MjSpec, index: int) -> None:

@@ -47,19 +47,21 @@ class Measuring:
         rigs = [world.rig for world in worlds]
         self._sigmas = np.array([[rig.joint_noise, rig.pose_noise] for rig in rigs])
         yaw = np.array([rig.calibration_yaw for rig in rigs])
-        self._turns = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
-        self._shifts = np.array([world.base_mat @ np.array(world.rig.calibration_shift) for world in worlds])
-        self._bases = np.array([world.base_pos for world in worlds])
         self._noisy = bool((self._sigmas > 0).any())
-        self._wrong = bool((self._shifts != 0).any() or yaw.any())
-        self._sigma, self._turn, self._shift, self._base = (
-            np.repeat(values[:1], num_envs, axis=0) for values in (self._sigmas, self._turns, self._shifts, self._bases)
+        shift = np.array([world.base_mat @ np.array(world.rig.calibration_shift) for world in worlds])
+        self._wrong = bool((shift != 0).any() or yaw.any())
+        # Turned about the base and shifted: turned about the origin and shifted by so much.
+        base = np.array([world.base_pos for world in worlds])
+        self._turns = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+        self._shifts = base + shift - _turned(base[:, None], self._turns)[:, 0]
+        self._sigma, self._turn, self._shift = (
+            np.repeat(values[:1], num_envs, axis=0) for values in (self._sigmas, self._turns, self._shifts)
         )
 
     def assign(self, ids: Ids, members: Ids) -> None:
         """Gives worlds `ids` (m,) the scenes `members` (m,)."""
         self._sigma[ids], self._turn[ids] = self._sigmas[members], self._turns[members]
-        self._shift[ids], self._base[ids] = self._shifts[members], self._bases[members]
+        self._shift[ids] = self._shifts[members]
 
     def measured(self, sensors: Sensors, keys: Keys, elapsed: NDArray[np.int64]) -> Sensors:
         """The sensors of all n worlds as measured; those given, if nothing is wrong with any. To be read at once.
@@ -75,25 +77,26 @@ class Measuring:
         """One sensor (n, ...) as measured."""
         if self._wrong and name in _TURNED and values.size:
             if name in _PLACES:
-                base = self._base[:, None]
-                values = self._turned(values - base) + (base + self._shift[:, None])
+                values = _turned(values, self._turn)
+                values += self._shift[:, None]
             elif name in _FRAMES:
-                values = self._turned(values.swapaxes(2, 3)).swapaxes(2, 3)
-            else:  # the angular half of a velocity is in the body's frame
-                values = np.concatenate([self._turned(values[:, :, :3]), values[:, :, 3:]], axis=2)
+                values = _turned(values.swapaxes(2, 3), self._turn).swapaxes(2, 3)
+            else:  # the angular half of a velocity, the last three, is in the body's frame
+                values = _turned(values, self._turn)
         if self._noisy and name in _NOISY and values.size:
             noise = normal(keys + np.uint64(_NOISY.index(name)), elapsed, int(np.prod(values.shape[1:])))
             noise *= self._sigma[:, int(name in _PLACES), None]
             values = values + noise.reshape(values.shape)
         return values
 
-    def _turned(self, vectors: Array) -> Array:
-        """Vectors (n, ..., 3) turned about the vertical, each world's by what its robot is wrong by."""
-        c, s = (self._turn[:, k].reshape(-1, *[1] * (vectors.ndim - 2)) for k in (0, 1))
-        x, y = vectors[..., 0], vectors[..., 1]
-        found = vectors.copy()
-        found[..., 0], found[..., 1] = c * x - s * y, s * x + c * y
-        return found
+
+def _turned(vectors: Array, turns: Array) -> Array:
+    """Vectors (n, ..., 3 or more), turned about the vertical: by angles whose cosine and sine are `turns` (n, 2)."""
+    c, s = (turns[:, k].reshape(-1, *[1] * (vectors.ndim - 2)) for k in (0, 1))
+    x, y = vectors[..., 0], vectors[..., 1]
+    found = vectors.copy()
+    found[..., 0], found[..., 1] = c * x - s * y, s * x + c * y
+    return found
 
 
 def normal(keys: Keys, elapsed: NDArray[np.int64], count: int) -> Array:
