@@ -13,8 +13,9 @@ from .world import World
 
 Keys = NDArray[np.uint64]
 
-_PLACES, _FRAMES = ("object_pos", "handle_pos"), ("object_mat", "handle_mat")
-_TURNED = (*_PLACES, *_FRAMES, "object_vel")
+_PLACES = ("object_pos", "handle_pos")
+_TURNED = (*_PLACES, "object_mat", "handle_mat", "object_vel")
+"""What a robot is wrong about that errs about its base; the angular half of a velocity is in the body's frame."""
 _NOISY = ("joint_pos", *_PLACES)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _STEPS = 4096
@@ -76,13 +77,9 @@ class Measuring:
     def _measure(self, name: str, values: Array, keys: Keys, elapsed: NDArray[np.int64]) -> Array:
         """One sensor (n, ...) as measured."""
         if self._wrong and name in _TURNED and values.size:
+            values = _turned(values, self._turn)
             if name in _PLACES:
-                values = _turned(values, self._turn)
                 values += self._shift[:, None]
-            elif name in _FRAMES:
-                values = _turned(values.swapaxes(2, 3), self._turn).swapaxes(2, 3)
-            else:  # the angular half of a velocity, the last three, is in the body's frame
-                values = _turned(values, self._turn)
         if self._noisy and name in _NOISY and values.size:
             noise = normal(keys + np.uint64(_NOISY.index(name)), elapsed, int(np.prod(values.shape[1:])))
             noise *= self._sigma[:, int(name in _PLACES), None]
@@ -91,11 +88,11 @@ class Measuring:
 
 
 def _turned(vectors: Array, turns: Array) -> Array:
-    """Vectors (n, ..., 3 or more), turned about the vertical: by angles whose cosine and sine are `turns` (n, 2)."""
+    """Vectors (n, k, 3 or more) or frames (n, k, 3, 3), turned about the vertical: cosines and sines `turns` (n, 2)."""
     c, s = (turns[:, k].reshape(-1, *[1] * (vectors.ndim - 2)) for k in (0, 1))
-    x, y = vectors[..., 0], vectors[..., 1]
+    x, y = vectors[:, :, 0], vectors[:, :, 1]
     found = vectors.copy()
-    found[..., 0], found[..., 1] = c * x - s * y, s * x + c * y
+    found[:, :, 0], found[:, :, 1] = c * x - s * y, s * x + c * y
     return found
 
 

@@ -149,11 +149,11 @@ class World:
         """
         spec = _furnished(self.layout, visuals=True)
         align_drawn(spec, self.model)
-        _attach(spec, self.robot)
+        _attach(spec, self.robot, visuals=True)
         drawn = compiled(spec, self.scene.name)
-        base, stand = PREFIX + self.robot.root, _STAND
+        base = PREFIX + self.robot.root
         drawn.body(base).pos, drawn.body(base).quat = self.model.body(base).pos, self.model.body(base).quat
-        _shape_stand(drawn, drawn.geom(stand).id, self.mount)
+        _shape_stand(drawn, drawn.geom(_STAND).id, self.mount)
         for name in (drawn.camera(k).name for k in range(drawn.ncam)):
             for field in ("pos", "quat", "fovy"):
                 getattr(drawn.camera(name), field)[:] = getattr(self.model.camera(name), field)
@@ -216,7 +216,7 @@ def build_worlds(
     if several:
         align(specs)
     for spec in specs:
-        _attach(spec, robot)
+        _attach(spec, robot, visuals=False)
         prepare_servos(spec, robot.servo_time, max(rig.latency for rig in chosen))
     models = compile_aligned(specs, [scene.name for scene in scenes])
     worlds = [_world(*each, robot) for each in zip(scenes, layouts, models, mountings, chosen, strict=True)]
@@ -231,15 +231,16 @@ def _furnished(scene: Scene, *, visuals: bool) -> mujoco.MjSpec:
     spec.option.impratio = IMPRATIO
     for geom in spec.geoms:
         geom.solref = [CONTACT_TIME, 1.0]
-    spec.worldbody.add_geom(
-        name=_STAND,
-        type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[0.09, 0.09, 0.5],
-        rgba=[0.25, 0.26, 0.28, 1],
-        contype=0,
-        conaffinity=0,
-        group=1,
-    )
+    if visuals:
+        spec.worldbody.add_geom(
+            name=_STAND,
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.09, 0.09, 0.5],
+            rgba=[0.25, 0.26, 0.28, 1],
+            contype=0,
+            conaffinity=0,
+            group=1,
+        )
     if _automatic(scene):
         spec.worldbody.add_camera(name=SCENE_CAMERA, fovy=FOVY)
     return spec
@@ -250,9 +251,23 @@ def _automatic(scene: Scene) -> bool:
     return all(camera.name != SCENE_CAMERA for camera in scene.cameras)
 
 
-def _attach(spec: mujoco.MjSpec, robot: Robot) -> None:
-    """Puts the robot into a furnished scene."""
-    spec.worldbody.add_frame().attach_body(robot.build().body(robot.root), PREFIX, "")
+def _attach(spec: mujoco.MjSpec, robot: Robot, *, visuals: bool) -> None:
+    """Puts the robot into a furnished scene, with or without the geoms that touch nothing."""
+    made = robot.build()
+    if not visuals:
+        for geom in list(made.geoms):
+            if not geom.contype and not geom.conaffinity and geom.parent.explicitinertial:
+                made.delete(geom)
+        for seen in (*made.geoms, *made.sites):
+            seen.material = ""
+        shapes = {geom.meshname for geom in made.geoms}
+        for mesh in list(made.meshes):
+            if mesh.name not in shapes:
+                made.delete(mesh)
+        for kind in (made.materials, made.textures):
+            for look in list(kind):
+                made.delete(look)
+    spec.worldbody.add_frame().attach_body(made.body(robot.root), PREFIX, "")
 
 
 def _world(scene: Scene, layout: Scene, model: mujoco.MjModel, mounting: Mounting, rig: Rig, robot: Robot) -> World:
@@ -265,7 +280,6 @@ def _world(scene: Scene, layout: Scene, model: mujoco.MjModel, mounting: Mountin
     mounts = moved_mounts(mounting.mounts(around, robot), rig)
     seen = [mounting.seen(around, mount) for mount in mounts]
     mount = _place(model, data, scene, robot, mounts, mounting.work(scene))
-    _shape_stand(model, model.geom(_STAND).id, mount)
     if _automatic(scene):
         aim_camera(model, SCENE_CAMERA, mount, seen[mounts.index(mount)])
     world = _index(scene, layout, robot, mount, model, free_objects(scene), outlines, surfaces)

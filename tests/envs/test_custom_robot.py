@@ -199,6 +199,25 @@ def test_meshes_lie_beside_the_file(written, tmp_path: Path, monkeypatch: pytest
     env.close()
 
 
+def test_what_is_only_seen_is_drawn_and_not_stepped(written, arm: Path):
+    """Visual meshes and their textures weigh most of a model; those that count for a body's mass stay."""
+    looks = """<asset><texture name="red" type="2d" builtin="flat" width="4" height="4" rgb1="1 0 0"/>
+    <material name="red" texture="red"/><mesh name="shell" vertex="0 0 0 .1 0 0 0 .1 0 0 0 .1"/></asset>
+  <worldbody>"""
+    shell = '<geom type="mesh" mesh="shell" material="red" contype="0" conaffinity="0" mass="0"/>'
+    red = LINK_GEOM.replace("/>", ' material="red"/>')
+    painted = edited(("<worldbody>", looks), (LINK_GEOM, red + shell))
+    world, plain = (
+        gym.make("PocketWorlds/Reach-v0", robot=path).unwrapped.vector.world for path in (written(painted), arm)
+    )
+    assert world.drawn.ngeom > world.model.ngeom
+    assert (world.drawn.mesh("robot/arm/shell").vertnum[0], world.drawn.nmat - plain.drawn.nmat) == (4, 1)
+    assert (world.model.nmesh, world.model.nmat, world.model.ntex) == (plain.model.nmesh, 0, 0)
+    np.testing.assert_array_equal(world.model.body_mass, plain.model.body_mass)
+    np.testing.assert_array_equal(world.model.body_inertia, plain.model.body_inertia)
+    np.testing.assert_array_equal(world.model.geom_size, plain.model.geom_size)
+
+
 # Use ------------------------------------------------------------------------------------------------------------------
 
 
