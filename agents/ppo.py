@@ -71,6 +71,7 @@ SETTINGS: Mapping[str, Settings] = MappingProxyType(
         ),
         "PocketWorlds/Push-v0": Settings(total_steps=1_400_000),
         "PocketWorlds/PickPlace-v0": Settings(total_steps=2_000_000),
+        "PocketWorlds/OpenDrawer-v0": Settings(total_steps=600_000),
     }
 )
 """Other tasks take the default `Settings()`."""

@@ -1,6 +1,6 @@
 """Whether training on cousins pays: policies trained on the twin and on cousins of it, held against the distance.
 
-    python -m pocketworlds.benchmarks.cousin_claim my_kitchen mid randomised --test near --test far
+    python -m pocketworlds.benchmarks.cousin_claim kitchen mid randomised --test near --test far
 
 With the same budget and algorithm (PPO from the state), policies are trained in four ways: on the twin; on the twin and
 64 cousins that only physics, looks and rig tell from it (domain randomisation: `randomised` is a set made with
@@ -309,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cousins", type=Path, help="set that is trained on; its test split is played too")
     parser.add_argument("randomised", type=Path, help="set of domain randomisation alone")
     parser.add_argument("--test", type=Path, action="append", default=[], help="another set to play; repeatable")
-    parser.add_argument("--env-id", default="PocketWorlds/PickPlace-v0")
+    parser.add_argument("--env-id", default="PocketWorlds/OpenDrawer-v0")
     parser.add_argument("--object", help="the task's target; by default any that suits")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=200)
