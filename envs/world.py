@@ -28,6 +28,7 @@ SCENE_CAMERA = "front"
 """Name of the camera that is placed automatically, facing the robot and the objects in its reach."""
 
 _STAND = PREFIX + "stand"
+_WRAPS = (mujoco.mjtWrap.mjWRAP_SPHERE, mujoco.mjtWrap.mjWRAP_CYLINDER)
 
 # Contacts that hold a grasp: see the manual, "Preventing slip". Elliptic cones come from the scene; friction this much
 # stiffer than the normal force keeps a held object from creeping (measured in tests/envs/test_grasp.py).
@@ -252,13 +253,15 @@ def _automatic(scene: Scene) -> bool:
 
 
 def _attach(spec: mujoco.MjSpec, robot: Robot, *, visuals: bool) -> None:
-    """Puts the robot into a furnished scene, with or without the geoms that touch nothing."""
+    """Puts the robot into a furnished scene, with or without what is only seen of it."""
     made = robot.build()
     if not visuals:
+        used = _used_geoms(made)
         for geom in list(made.geoms):
-            if not geom.contype and not geom.conaffinity and geom.parent.explicitinertial:
+            touches = geom.contype or geom.conaffinity or geom.name in used
+            if not touches and geom.parent.explicitinertial:
                 made.delete(geom)
-        for seen in (*made.geoms, *made.sites):
+        for seen in (*made.geoms, *made.sites, *made.tendons, *made.skins, *made.flexes):
             seen.material = ""
         shapes = {geom.meshname for geom in made.geoms}
         for mesh in list(made.meshes):
@@ -268,6 +271,14 @@ def _attach(spec: mujoco.MjSpec, robot: Robot, *, visuals: bool) -> None:
             for look in list(kind):
                 made.delete(look)
     spec.worldbody.add_frame().attach_body(made.body(robot.root), PREFIX, "")
+
+
+def _used_geoms(spec: mujoco.MjSpec) -> set[str]:
+    """Names of the geoms that tendons wrap around, or that contact pairs or sensors are about."""
+    wraps = (wrap for tendon in spec.tendons for wrap in tendon.path)
+    used = {wrap.target.name for wrap in wraps if wrap.type in _WRAPS}
+    used |= {name for pair in spec.pairs for name in (pair.geomname1, pair.geomname2)}
+    return used | {name for sensor in spec.sensors for name in (sensor.objname, sensor.refname)}
 
 
 def _world(scene: Scene, layout: Scene, model: mujoco.MjModel, mounting: Mounting, rig: Rig, robot: Robot) -> World:

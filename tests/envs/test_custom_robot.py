@@ -205,8 +205,10 @@ def test_what_is_only_seen_is_drawn_and_not_stepped(written, arm: Path):
     <material name="red" texture="red"/><mesh name="shell" vertex="0 0 0 .1 0 0 0 .1 0 0 0 .1"/></asset>
   <worldbody>"""
     shell = '<geom type="mesh" mesh="shell" material="red" contype="0" conaffinity="0" mass="0"/>'
+    shell += '<geom name="felt" size="0.01" material="red" contype="0" conaffinity="0" mass="0"/>'
+    sensor = ("</mujoco>", '<sensor><distance name="d" geom1="felt" body2="hand" cutoff="1"/></sensor></mujoco>')
     red = LINK_GEOM.replace("/>", ' material="red"/>')
-    painted = edited(("<worldbody>", looks), (LINK_GEOM, red + shell))
+    painted = edited(("<worldbody>", looks), (LINK_GEOM, red + shell), sensor)
     world, plain = (
         gym.make("PocketWorlds/Reach-v0", robot=path).unwrapped.vector.world for path in (written(painted), arm)
     )
@@ -215,7 +217,8 @@ def test_what_is_only_seen_is_drawn_and_not_stepped(written, arm: Path):
     assert (world.model.nmesh, world.model.nmat, world.model.ntex) == (plain.model.nmesh, 0, 0)
     np.testing.assert_array_equal(world.model.body_mass, plain.model.body_mass)
     np.testing.assert_array_equal(world.model.body_inertia, plain.model.body_inertia)
-    np.testing.assert_array_equal(world.model.geom_size, plain.model.geom_size)
+    assert world.model.geom("robot/arm/felt").type[0] == mujoco.mjtGeom.mjGEOM_SPHERE  # a sensor is about it
+    assert world.model.ngeom == plain.model.ngeom + 1
 
 
 # Use ------------------------------------------------------------------------------------------------------------------
