@@ -27,3 +27,7 @@ class DatasetError(PocketWorldsError, ValueError):
 
 class AssetError(PocketWorldsError, ValueError):
     """An asset of the library cannot be made, read or found; the message names the category, size or file."""
+
+
+class CheckpointError(PocketWorldsError, ValueError):
+    """A checkpoint of a model cannot be used: it is damaged, or for something else."""

@@ -26,9 +26,9 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from ..envs.backends.physics import SUBSTEPS, PhysicsSimulator, processors
 from ..envs.builtin.authoring import table_surfaces
 from ..envs.builtin.tables import RED, cube
-from ..envs.physics import SUBSTEPS, PhysicsSimulator, processors
 from ..envs.vector import WorldVectorEnv
 from ..registry import ENVIRONMENTS
 from ..scenes import Scene

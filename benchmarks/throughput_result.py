@@ -14,7 +14,7 @@ from typing import Any
 import mujoco
 from PIL import Image, ImageDraw, ImageFont
 
-from ..envs.physics import SUBSTEPS, processors
+from ..envs.backends.physics import SUBSTEPS, processors
 from ..envs.vector import WorldVectorEnv
 from .tables import Table
 

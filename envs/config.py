@@ -21,7 +21,7 @@ from .robots import Robot, get_robot
 from .tasks import TASKS, task_type
 from .warp_rendering import check_installed
 
-BACKENDS = ("physics",)
+BACKENDS = ("physics", "neural")
 SPLITS = ("train", "validation", "test", "all")
 REWARD_MODES = ("dense", "sparse")
 RENDER_MODES = ("human", "rgb_array")
@@ -39,6 +39,7 @@ class Keywords(TypedDict, total=False):
     object: str | int | None
     robot: str | Path
     backend: str
+    checkpoint: str | Path | None
     obs_mode: str
     control_mode: str
     reward_mode: str
@@ -66,7 +67,9 @@ class Config:
         task: its name, such as "lift" or "push". object: its target, a name or an index among the free
             objects; None draws one each episode.
         robot: "panda", "hand", the path of an MJCF file, or "menagerie:<name>" (docs/robots.md). Tasks named "hand_..."
-            are for the hand, all others for an arm. backend: "physics".
+            are for the hand, all others for an arm.
+        backend: "physics" (MuJoCo) or "neural" (a learned model, docs/neural.md). checkpoint: of the neural backend, a
+            .safetensors file; None: the one that comes with the package for the robot.
         obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
             gives a Box, several a Dict (docs/observations.md).
         control_mode: "ee_delta", "ee_delta_pos", "joint_delta" or "joint_pos" (see `envs.control`); by default the
@@ -91,6 +94,7 @@ class Config:
     object: str | int | None = None
     robot: str | Path = "panda"
     backend: str = "physics"
+    checkpoint: str | Path | None = None
     obs_mode: str = "state"
     control_mode: str = "ee_delta"
     reward_mode: str = "dense"
@@ -138,6 +142,10 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     given.setdefault("control_mode", robot.control_modes[0])
     config = Config(**given)
     _choice("backend", config.backend, BACKENDS)
+    if config.checkpoint is not None and not isinstance(config.checkpoint, (str, Path)):
+        raise TaskError(f"checkpoint must be the path of a .safetensors file, got {config.checkpoint!r}")
+    if config.checkpoint is not None and config.backend != "neural":
+        raise TaskError(f"checkpoint is for backend='neural'; this environment has backend={config.backend!r}")
     _choice("control_mode", config.control_mode, CONTROL_MODES)
     _check_robot(robot, config)
     _choice("reward_mode", config.reward_mode, REWARD_MODES)

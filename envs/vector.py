@@ -15,11 +15,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..errors import TaskError
+from .backends import make_simulator
 from .config import Config, Keywords, parse
 from .episodes import EpisodeSampler
 from .measuring import Measuring, episode_keys
 from .observations import Observation, Observer, copy_rows, put_rows
-from .physics import PhysicsSimulator
 from .robots import get_robot
 from .schedule import Schedule, indices, masked
 from .simulator import Array, Ids, RendererInfo, Sensors, Simulator, SimulatorState
@@ -81,6 +81,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             TaskError: a keyword makes no sense, or no object suits the task. SceneError: the scene cannot be read.
+            CheckpointError: the model of the neural backend cannot be used.
         """
         self.config: Config = parse(keywords)
         self.num_envs = _whole("num_envs", num_envs, 1)
@@ -109,13 +110,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             for world in self.worlds
         )
         self.task.join(self.tasks)
-        self.simulator: Simulator = PhysicsSimulator(
-            self.worlds,
-            self.num_envs,
-            control_mode=self.config.control_mode,
-            num_threads=self.config.num_threads,
-            renderer=self.config.renderer,
-        )
+        self.simulator: Simulator = make_simulator(self.config, self.worlds, self.num_envs)
         samplers = [
             EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
             for world, task in zip(self.worlds, self.tasks, strict=True)

@@ -69,7 +69,7 @@ class Robot(ABC):
     Class attributes:
         kind: "arm" or "hand"; tasks are for one of them. control_modes: those it takes, the default first.
         sleep: whether objects at rest sleep, or the solver starts warm, which pays for many lasting contacts: see
-            `envs.resting`.
+            `envs.backends.resting`.
         servo_time: time constant [s] of the low-pass filter through which servos follow their targets, which jump once
             a control period.
 

@@ -35,7 +35,7 @@ def test_small_pictures_show_what_large_ones_show():
 def test_renderers_are_made_when_needed_and_say_what_they_are():
     env = gym.make_vec(ID, num_envs=1, obs_mode="state").unwrapped
     env.reset(seed=0)
-    assert env.simulator._renderers == {}
+    assert env.simulator._pictures._renderers == {}
     assert env.renderer_info.renderer == "gl"
     assert env.renderer_info.backend in ("egl", "osmesa", "glfw", "cgl", "wgl")
     assert env.renderer_info.device not in ("", "unknown")

@@ -150,7 +150,7 @@ start = time.perf_counter()
 for _ in range(10):
     observation, *_ = env.step(np.ones((2, 7), np.float32))
 print(time.perf_counter() - start)
-handle = env.unwrapped.simulator._window._viewer
+handle = env.unwrapped.simulator._pictures._window._viewer
 print(handle.is_running(), observation.max() > 0)
 env.close()
 print(handle.is_running())

@@ -12,17 +12,14 @@ import numpy as np
 from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
-from . import rotations
-from .columns import columns
-from .control import make_controller
+from .. import rotations
+from ..columns import columns
+from ..control import make_controller
+from ..pictures import Pictures
+from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
+from ..world import World
 from .proprioception import make_proprioception
-from .rendering import GLRenderer, Renderer
 from .resting import make_rest
-from .segmentation import segmentation, segmentation_names
-from .simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
-from .warp_rendering import WarpRenderer
-from .window import Window
-from .world import World
 
 SUBSTEPS = 25
 """Physics steps (2 ms each) in one control period: 20 Hz."""
@@ -77,11 +74,8 @@ class PhysicsSimulator:
         self._late = world.model.nhistory > 0
         self._joint_qpos, self._joint_dof = columns(world.joint_qpos), columns(world.joint_dof)
         self._object_qpos, self._object_dof = columns(world.object_qpos.ravel()), columns(world.object_dof.ravel())
-        self.segmentation_names = segmentation_names(worlds)
-        self._renderer_name = renderer
-        self._renderers: dict[tuple[int, int, int, bool], Renderer] = {}
-        self._window: Window | None = None
-        self._shown = 0  # the scene in the window
+        self._pictures = Pictures(worlds, self._qpos, self._member, renderer=renderer, period=self.control_period)
+        self.segmentation_names = self._pictures.segmentation_names
         self._all = np.arange(num_envs)
         joints, objects, parts = len(world.home), len(world.object_qpos), len(world.part_qpos)
         self._sensors: dict[str, Array] = {
@@ -146,6 +140,11 @@ class PhysicsSimulator:
         self._read(rows)
         return failed
 
+    @property
+    def members(self) -> Ids:
+        """(num_envs,) which of the scenes each world has, live."""
+        return self._member
+
     def sensors(self) -> Sensors:
         """See `Simulator`."""
         return self._sensors
@@ -174,52 +173,19 @@ class PhysicsSimulator:
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
     ) -> Images:
         """See `Simulator`."""
-        found: Images = {}
-        for member in np.unique(self._member[ids]):
-            rows = np.flatnonzero(self._member[ids] == member)
-            world = self._worlds[member]
-            drawn = self._renderer(int(member), width, height, fine).draw(ids[rows], world.camera(camera), kinds)
-            if len(rows) == len(ids):
-                return drawn
-            for kind, pictures in drawn.items():
-                if kind not in found:
-                    found[kind] = np.empty((len(ids), *pictures.shape[1:]), dtype=pictures.dtype)
-                found[kind][rows] = pictures
-        return found
+        return self._pictures.draw(ids, camera, kinds, width=width, height=height, fine=fine)
 
     def show(self, world: int, camera: str) -> None:
         """See `Simulator`."""
-        member = int(self._member[world])
-        if self._window is not None and member != self._shown:
-            self._window.close()
-            self._window = None
-        if self._window is None:
-            scene, self._shown = self._worlds[member], member
-            self._window = Window(scene.drawn, self._qpos, camera=scene.camera(camera), period=self.control_period)
-        self._window.show(world)
+        self._pictures.show(world, camera)
 
     def renderer_info(self, *, width: int, height: int) -> RendererInfo:
         """See `Simulator`."""
-        return self._renderer(0, width, height, fine=False).info
+        return self._pictures.info(width=width, height=height)
 
     def close(self) -> None:
         """See `Simulator`."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
-        if self._window is not None:
-            self._window.close()
-            self._window = None
-
-    def _renderer(self, member: int, width: int, height: int, fine: bool) -> Renderer:
-        """The renderer of scene number `member`."""
-        key = (member, width, height, fine)
-        if key not in self._renderers:
-            world = self._worlds[member]
-            table = segmentation(world.drawn, self.segmentation_names)
-            kind = WarpRenderer if self._renderer_name == "warp" else GLRenderer
-            self._renderers[key] = kind(world, table, self._qpos, width=width, height=height, fine=fine)
-        return self._renderers[key]
+        self._pictures.close()
 
     def _assign(self, ids: Ids, member: Ids) -> None:
         """Gives worlds `ids` (m,), which are about to be reset or restored, their scenes (m,)."""

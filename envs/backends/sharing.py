@@ -8,6 +8,7 @@ fifths of it are saved here.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import weakref
 from collections.abc import Sequence
 
@@ -19,28 +20,33 @@ _LONGEST = 1024  # words of an mjModel that are looked at: MuJoCo 4's last point
 
 
 def share_equal(models: Sequence[mujoco.MjModel]) -> int:
-    """Lets all models use the arrays of the first where theirs are equal, bit for bit.
+    """Lets each model use the arrays of the first model whose are equal, bit for bit.
 
-    What an mjModel has of its own to free, its buffer, stays as it is, and the first model lives as long as the others.
+    What an mjModel has of its own to free, its buffer, stays as it is; a model whose arrays others use lives as long as
+    these.
 
     Args:
         models: of one layout, and nobody else's: who wrote into one of them could write into all.
 
     Returns:
-        The number of arrays that models after the first no longer use.
+        The number of arrays that models no longer use of their own.
     """
-    own = _arrays(models[0])
-    places = _places(models[0], own)
-    source, count = _words(models[0]), 0
-    for model in models[1:]:
+    places = _places(models[0], _arrays(models[0]))
+    known: dict[tuple[str, bytes], tuple[int, mujoco.MjModel]] = {}
+    count = 0
+    for model in models:
         words, arrays = _words(model), _arrays(model)
+        lenders: dict[int, mujoco.MjModel] = {}
         for name, place in places.items():
             array = arrays.get(name)
-            if array is None or words[place] != array.ctypes.data or array.tobytes() != own[name].tobytes():
+            if array is None or words[place] != array.ctypes.data:
                 continue
-            words[place] = source[place]
-            count += 1
-        weakref.finalize(model, _keep, models[0])
+            pointer, owner = known.setdefault((name, _digest(array)), (words[place], model))
+            if owner is not model:
+                words[place] = pointer
+                lenders[id(owner)] = owner
+                count += 1
+        weakref.finalize(model, _keep, *lenders.values())
     return count
 
 
@@ -69,5 +75,10 @@ def _places(model: mujoco.MjModel, arrays: dict[str, NDArray[np.generic]]) -> di
     return found
 
 
-def _keep(model: mujoco.MjModel) -> None:
-    """Called when a model that uses arrays of this one is gone."""
+def _digest(array: NDArray[np.generic]) -> bytes:
+    """Tells an array from all others by its size and its bytes."""
+    return hashlib.blake2b(array.tobytes(), digest_size=32).digest() + array.nbytes.to_bytes(8, "little")
+
+
+def _keep(*models: mujoco.MjModel) -> None:
+    """Called when a model that uses arrays of these is gone."""

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 from mujoco.batch import Batch
-from pocketworlds.envs.sharing import share_equal
+from pocketworlds.envs.backends.sharing import share_equal
 
 XML = """
 <mujoco>

@@ -25,8 +25,8 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from ..simulator import Ids
 from .sharing import share_equal
-from .simulator import Ids
 
 Ints = NDArray[np.int32]
 

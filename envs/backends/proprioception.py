@@ -9,9 +9,9 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from .robots import PREFIX
-from .simulator import Array, Ids
-from .world import World
+from ..robots import PREFIX
+from ..simulator import Array, Ids
+from ..world import World
 
 
 class Proprioception(Protocol):

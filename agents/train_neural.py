@@ -1,0 +1,146 @@
+"""Makes a neural simulator: plays in physics, learns from it, and writes a checkpoint.
+
+Everything is kept as it is made: what was played, set by set, and where training is. The same command goes on after an
+interruption, and a change of what was asked for begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from safetensors.torch import load_file, save_file
+
+from ..envs import WorldVectorEnv
+from ..envs.backends.forms import model_shape, robot_form, scene_form
+from ..errors import TaskError
+from ..world_models.hybrid.dynamics import Dynamics, Shape
+from ..world_models.hybrid.experience import Experience
+from ..world_models.hybrid.geometry import Geometry
+from ..world_models.hybrid.model import save_model
+from ..world_models.hybrid.scene import RobotForm, SceneForm
+from ..world_models.hybrid.training import TrainConfig, Trainer
+from .experience import Practice, gather
+
+Notify = Callable[[str, float], None]
+"""Is told a stage and how much of it is done."""
+
+HELD_OUT = 0.1
+"""Share of each set's episodes that nothing is learned from: the last."""
+_KEEP = 60.0  # seconds between two records of where training is
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a model is made from.
+
+    Attributes:
+        practices: what is played. train: how it is learned. members, width: of its networks.
+    """
+
+    practices: tuple[Practice, ...]
+    train: TrainConfig
+    members: int = 3
+    width: int = 192
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Everything that a model of a course is trained on and examined with."""
+
+    robot: str
+    shape: Shape
+    geometry: Geometry
+    experience: Experience
+    held_out: Experience
+
+
+def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynamics:
+    """Plays, trains and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
+
+    Raises:
+        TaskError: the practices are not for one robot, or a keyword makes no sense.
+    """
+    lesson = prepare(course, work, notify)
+    dynamics = Dynamics(lesson.shape, seed=course.train.seed)
+    trainer = Trainer(dynamics, lesson.geometry, lesson.experience, course.train)
+    kept = work / f"training-{_digest(asdict(course))}.safetensors"
+    if kept.exists():
+        trainer.restore(load_file(kept))
+    while not trainer.advance(
+        lambda done, losses: notify("training", done / course.train.steps), until=time.monotonic() + _KEEP
+    ):
+        _keep(kept, trainer)
+    notify("training", 1.0)
+    told = {"practices": [_plain(each) for each in course.practices], "frames": len(lesson.experience)}
+    save_model(out, dynamics, robot=lesson.robot, trained_on=told)
+    return dynamics
+
+
+def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
+    """Plays what is not there yet, and looks at the scenes."""
+    if not course.practices:
+        raise TaskError("there is nothing to practise; give at least one environment")
+    work.mkdir(parents=True, exist_ok=True)
+    forms, scenes, sets = [], [], []
+    for practice in course.practices:
+        forms.append(_look(practice))
+        file = work / f"played-{_digest(_plain(practice))}.safetensors"
+        if not file.exists():
+            stage = f"playing {practice.env_id.removeprefix('PocketWorlds/')}"
+            gather(practice, lambda done, count, stage=stage: notify(stage, done / count)).save(file)  # type: ignore[misc]
+        sets.append(Experience.load(file))
+        scenes.append(len(forms[-1].scenes))
+    name, robot, shape = forms[0].name, forms[0].robot, forms[0].shape
+    for form, practice in zip(forms, course.practices, strict=True):
+        if form.name != name:
+            raise TaskError(f"a model is for one robot; {practice.env_id} has {form.name!r}, the first has {name!r}")
+    parts = any(form.shape.parts for form in forms)
+    sizes = {**asdict(shape), "parts": parts, "members": course.members, "width": course.width}
+    halves = [each.parted(HELD_OUT) for each in sets]
+    return Lesson(
+        robot=name,
+        shape=Shape(**sizes),
+        geometry=Geometry(robot, [scene for form in forms for scene in form.scenes]),
+        experience=Experience.joined([first for first, _ in halves], scenes),
+        held_out=Experience.joined([second for _, second in halves], scenes),
+    )
+
+
+@dataclass(frozen=True)
+class _Forms:
+    name: str
+    shape: Shape
+    robot: RobotForm
+    scenes: Sequence[SceneForm]
+
+
+def _look(practice: Practice) -> _Forms:
+    env = gym.make_vec(practice.env_id, num_envs=1, **dict(practice.keywords)).unwrapped
+    assert isinstance(env, WorldVectorEnv)
+    try:
+        robot = robot_form(env.world)
+        return _Forms(env.world.robot.name, model_shape(env.world, robot), robot, [scene_form(w) for w in env.worlds])
+    finally:
+        env.close()
+
+
+def _keep(path: Path, trainer: Trainer) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
+    partial.replace(path)
+
+
+def _plain(practice: Practice) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(json.dumps(asdict(practice), default=str))
+    return told
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -1,0 +1,36 @@
+"""Backends: what stands behind the `backend` keyword, each a `Simulator`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import Config
+from ..simulator import Simulator
+from ..world import World
+from .physics import PhysicsSimulator
+
+
+def make_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> Simulator:
+    """The simulator that keywords ask for.
+
+    Raises:
+        CheckpointError: there is no model for this robot, or it cannot be used.
+    """
+    if config.backend == "neural":
+        from .neural import NeuralSimulator  # torch takes its time
+
+        return NeuralSimulator(
+            worlds,
+            num_envs,
+            checkpoint=config.checkpoint,
+            control_mode=config.control_mode,
+            num_threads=config.num_threads,
+            renderer=config.renderer,
+        )
+    return PhysicsSimulator(
+        worlds,
+        num_envs,
+        control_mode=config.control_mode,
+        num_threads=config.num_threads,
+        renderer=config.renderer,
+    )

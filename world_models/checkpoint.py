@@ -1,0 +1,126 @@
+"""Checkpoints of world models: one safetensors file with numbers and a card; nothing in it is ever executed.
+
+The card (JSON in the file's metadata) says what the model is, what it was made for and from, and what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import CheckpointError
+
+FORMAT = 1
+_KEY = "pocketworlds"
+_UNSAFE = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        kind: of model, "hybrid". robot: name of the robot it is for. settings: sizes that make the networks.
+        trained_on: scenes or ids and numbers of episodes. horizon: control steps up to which it was audited.
+        measured: figures of the audit and of calibration. format: of the file.
+    """
+
+    kind: str
+    robot: str
+    settings: Mapping[str, Any]
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    horizon: int = 0
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> None:
+    """Writes a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = {name: values.detach().contiguous().cpu() for name, values in tensors.items()}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(held, temporary, metadata={_KEY: json.dumps(asdict(card))})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
+    """The card and the numbers of a file.
+
+    Raises:
+        CheckpointError: it is not there, not a safetensors file, cut short, of another format, or holds numbers that
+            are not finite; the message says which, and what to do.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; make one with `pocketworlds train neural`")
+    if path.suffix in _UNSAFE:
+        raise CheckpointError(
+            f"{path} may hold code that runs when it is read; only .safetensors files are read: convert it where you "
+            "trust it, with safetensors.torch.save_file"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no safetensors file, or is damaged ({error}); fetch or make it anew"
+        ) from error
+    if told is None:
+        raise CheckpointError(f"{path} has no card of this package; make a checkpoint with `pocketworlds train neural`")
+    card = _card(path, told)
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite; train it again")
+    return card, tensors
+
+
+def _card(path: Path, told: str) -> Card:
+    try:
+        data = json.loads(told)
+        found = Card(**{name: data[name] for name in Card.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its card cannot be read ({error!r}); train it again") from error
+    if found.format != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {found.format!r}, this version reads {FORMAT}; train it again, or take the version of "
+            "pocketworlds that made it"
+        )
+    return found
+
+
+def check_tensors(path: str | Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Compares names, shapes and types of a file's numbers with those of the model that its card describes.
+
+    Raises:
+        CheckpointError: they differ; the message names the first that does.
+    """
+    for name in sorted({*wanted, *found}):
+        if name not in found:
+            raise CheckpointError(
+                f"{path} lacks {name}; it was not written whole, or for another model: train it again"
+            )
+        if name not in wanted:
+            raise CheckpointError(f"{path} holds {name}, which its model has not got; train it again")
+        ours, theirs = wanted[name], found[name]
+        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+            raise CheckpointError(
+                f"{path}: {name} is {theirs.dtype} {tuple(theirs.shape)}, its model needs {ours.dtype} "
+                f"{tuple(ours.shape)}; train it again"
+            )

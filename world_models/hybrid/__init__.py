@@ -1,0 +1,1 @@
+"""The hybrid simulator: geometry that is known, dynamics that are learned."""

@@ -1,0 +1,243 @@
+"""Where everything is, and what the hand feels of it: the part of the hybrid simulator that is not learned.
+
+All in the frames of the robots' bases, in torch, for worlds that may be of several scenes: those with fewer bodies or
+parts are filled up with nothing. Bodies are the free ones, then the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .fields import Fields
+from .kinematics import Kinematics, from_vector, matmul, turn, turn_back
+from .scene import PROBES, RobotForm, SceneForm, no_body, no_part
+
+_NOWHERE = 0.1  # [m]: what counts as the distance to nothing
+
+
+@dataclass(frozen=True)
+class State:
+    """n worlds.
+
+    Attributes:
+        scene: (n,) which scene each is of. joints, speeds: (n, L) of the robot [rad], [rad/s], of slides [m], [m/s].
+        filtered: (n, U) servo targets behind their low-pass filters.
+        position: (n, K, 3), rotation: (n, K, 3, 3): frames of the free bodies. velocity: (n, K, 6) of their centres of
+            mass [m/s], and angular [rad/s], both along the base's axes.
+        part, part_speed: (n, P) of the parts' joints. force: (n, F) on pads or fingertips [N].
+    """
+
+    scene: Tensor
+    joints: Tensor
+    speeds: Tensor
+    filtered: Tensor
+    position: Tensor
+    rotation: Tensor
+    velocity: Tensor
+    part: Tensor
+    part_speed: Tensor
+    force: Tensor
+
+    def __getitem__(self, rows: Any) -> State:
+        """Some of the worlds."""
+        return State(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Where hands are: `at` (n, 3), `frame` (n, 3, 3), and the points (n, C, 3) with which they feel."""
+
+    at: Tensor
+    frame: Tensor
+    points: Tensor
+
+
+@dataclass(frozen=True)
+class Around:
+    """What may move: N bodies that are within reach of a hand, or are moving.
+
+    Attributes:
+        world, body, scene: (N,) which. position: (N, 3), rotation: (N, 3, 3), center: (N, 3): their frames and centres
+            of mass. distance: (N, C) of the hand's points to them [m], normal: (N, C, 3) of their surfaces there.
+    """
+
+    world: Tensor
+    body: Tensor
+    scene: Tensor
+    position: Tensor
+    rotation: Tensor
+    center: Tensor
+    distance: Tensor
+    normal: Tensor
+
+    def __getitem__(self, rows: Any) -> Around:
+        """Some of them."""
+        return Around(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is where and what is felt in n worlds: see `Hand` and `Around`; and distances (n, C) [m] of the hand's
+    points to the nearest of what may move, `near`, and to what stands still, `still`."""
+
+    hand: Hand
+    around: Around
+    near: Tensor
+    still: Tensor
+
+
+class Geometry(nn.Module):
+    """A robot among the things of scenes."""
+
+    kinematics: Kinematics
+    statics: Fields
+    shapes: Fields
+    probes: Tensor
+    center: Tensor
+    middle: Tensor
+    extent: Tensor
+    gravity: Tensor
+    part_position: Tensor
+    part_rotation: Tensor
+    part_axis: Tensor
+    part_anchor: Tensor
+    part_handle: Tensor
+    part_slides: Tensor
+    part_low: Tensor
+    part_high: Tensor
+    part_damping: Tensor
+    part_stiffness: Tensor
+    part_rest: Tensor
+    part_loss: Tensor
+    part_inertia: Tensor
+    matter: Tensor
+    _point_link: Tensor
+    _point_position: Tensor
+    _frame_position: Tensor
+    _frame_rotation: Tensor
+
+    def __init__(self, robot: RobotForm, scenes: Sequence[SceneForm]) -> None:
+        super().__init__()
+        self.kinematics = Kinematics(robot.tree)
+        self.free, self.parts = (max(len(getattr(s, name)) for s in scenes) for name in ("bodies", "parts"))
+        self._frame_link, self._reach = robot.frame_link, robot.reach
+        free = [[*scene.bodies, *[no_body()] * (self.free - len(scene.bodies))] for scene in scenes]
+        joined = [[*scene.parts, *[no_part()] * (self.parts - len(scene.parts))] for scene in scenes]
+        bodies = [body for pair in zip(free, joined, strict=True) for some in pair for body in some]
+        parts = [part for some in joined for part in some]
+        self.statics, self.shapes = Fields([s.static for s in scenes]), Fields([b.field for b in bodies])
+
+        def keep(name: str, values: Any, *shape: int) -> None:
+            held = np.asarray(values, dtype=np.float64).reshape(len(scenes), *shape)
+            self.register_buffer(name, torch.as_tensor(held, dtype=torch.float32), persistent=False)
+
+        keep("gravity", [scene.gravity for scene in scenes], 3)
+        keep("probes", [body.probes for body in bodies], self.count, PROBES, 3)
+        for name in ("center", "middle", "extent"):
+            keep(name, [getattr(body, name) for body in bodies], self.count, 3)
+        keep("matter", [(np.log10(body.mass), body.friction) for body in bodies], self.count, 2)
+        for name in ("position", "axis", "anchor", "handle"):
+            keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts, 3)
+        keep("part_rotation", [part.rotation for part in parts], self.parts, 3, 3)
+        for name in ("slides", "low", "high", "damping", "stiffness", "rest", "loss", "inertia"):
+            keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts)
+        self.register_buffer("_point_link", torch.as_tensor(robot.point_link), persistent=False)
+        for name in ("point_position", "frame_position", "frame_rotation"):
+            held = torch.as_tensor(getattr(robot, name), dtype=torch.float32)
+            self.register_buffer(f"_{name}", held, persistent=False)
+
+    @property
+    def count(self) -> int:
+        """Bodies of a scene: free ones and parts."""
+        return self.free + self.parts
+
+    def hand(self, joints: Tensor) -> Hand:
+        """Where hands are at joint positions (n, L)."""
+        position, rotation = self.kinematics(joints)
+        link = self._frame_link
+        at = position[:, link] + turn(rotation[:, link], self._frame_position)
+        frame = matmul(rotation[:, link], self._frame_rotation.expand(len(joints), 3, 3))
+        points = position[:, self._point_link] + turn(rotation[:, self._point_link], self._point_position)
+        return Hand(at, frame, points)
+
+    def frames(self, state: State) -> tuple[Tensor, Tensor]:
+        """Frames of all bodies: (n, K + P, 3), (n, K + P, 3, 3)."""
+        if not self.parts:
+            return state.position, state.rotation
+        at, turned = self.part_frames(state.scene, state.part)
+        return torch.cat([state.position, at], 1), torch.cat([state.rotation, turned], 1)
+
+    def part_frames(self, scene: Tensor, joint: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (n, P, 3), (n, P, 3, 3) of the parts of scenes (n,) at joint positions (n, P)."""
+        slides, axis, anchor = self.part_slides[scene], self.part_axis[scene], self.part_anchor[scene]
+        turned = from_vector(axis * (joint * (1 - slides))[..., None])
+        at = anchor + turn(turned, self.part_position[scene] - anchor) + axis * (joint * slides)[..., None]
+        return at, matmul(turned, self.part_rotation[scene])
+
+    def swing(self, scene: Tensor, part: Tensor, points: Tensor) -> Tensor:
+        """How points (N, Q, 3) that go with parts (N,) do so: (N, Q, 3) [m/rad], for slides 1 along the axis."""
+        slides, axis = self.part_slides[scene, part][:, None, None], self.part_axis[scene, part][:, None]
+        apart = points - self.part_anchor[scene, part][:, None]
+        turning: Tensor = torch.linalg.cross(axis.expand_as(points), apart)
+        return slides * axis + (1 - slides) * turning
+
+    def see(self, state: State, hand: Hand | None = None) -> Sight:
+        """What is where and what is felt."""
+        hand = self.hand(state.joints) if hand is None else hand
+        position, rotation = self.frames(state)
+        scene = state.scene
+        inside = turn_back(rotation, hand.at[:, None] - position) - self.middle[scene]
+        gap = (inside.abs() - self.extent[scene]).clamp_min(0.0)
+        moving = (state.velocity != 0).any(-1)
+        if self.parts:
+            moving = torch.cat([moving, state.part_speed != 0], 1)
+        world, body = (moving | ((gap * gap).sum(-1) < self._reach**2)).nonzero(as_tuple=True)
+        at, turned, member = position[world, body], rotation[world, body], scene[world]
+        inside = turn_back(turned[:, None], hand.points[world] - at[:, None])
+        distance, normal = self.shapes(member * self.count + body, inside)
+        around = Around(
+            world=world,
+            body=body,
+            scene=member,
+            position=at,
+            rotation=turned,
+            center=at + turn(turned, self.center[member, body]),
+            distance=distance,
+            normal=turn(turned[:, None], normal),
+        )
+        near = distance.new_full(hand.points.shape[:2], _NOWHERE)
+        near = near.scatter_reduce(0, world[:, None].expand_as(distance), distance, "amin")
+        return Sight(hand, around, near, self.statics(scene, hand.points)[0])
+
+    def beside(self, state: State, around: Around, probes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the other body that is nearest to each: distances (N, PROBES) of points (N, PROBES, 3) on the body to it,
+        its normal (N, 3) at the nearest of them, and its velocity there (N, 3)."""
+        world, body, scene = around.world, around.body, around.scene
+        if self.count == 1:
+            none = torch.zeros_like(around.position)
+            return torch.full_like(probes[..., 0], _NOWHERE), none, none
+        positions, rotations = self.frames(state)
+        middle = around.position + turn(around.rotation, self.middle[scene, body])
+        inside = turn_back(rotations[world], middle[:, None] - positions[world]) - self.middle[scene]
+        gap = (inside.abs() - self.extent[scene]).clamp_min(0.0).square().sum(-1)
+        other = gap.scatter(1, body[:, None], torch.inf).argmin(1)
+        at, turned = positions[world, other], rotations[world, other]
+        inside = turn_back(turned[:, None], probes - at[:, None])
+        distance, normal = self.shapes(scene * self.count + other, inside)
+        rows, nearest = torch.arange(len(world), device=world.device), distance.argmin(1)
+        place = probes[rows, nearest]
+        free = other.clamp_max(self.free - 1)
+        moved = state.velocity[world, free]
+        lever = place - (at + turn(turned, self.center[scene, other]))
+        speed = moved[:, :3] + torch.linalg.cross(moved[:, 3:], lever)
+        if self.parts:
+            part = (other - self.free).clamp_min(0)
+            swung = self.swing(scene, part, place[:, None])[:, 0] * state.part_speed[world, part][:, None]
+            speed = torch.where((other < self.free)[:, None], speed, swung)
+        return distance, turn(turned, normal[rows, nearest]), speed

@@ -1,0 +1,80 @@
+"""A hybrid model as a checkpoint: written and read, with everything checked on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError
+from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
+from .dynamics import Dynamics, Shape
+
+KIND = "hybrid"
+
+
+def save_model(path: Path, dynamics: Dynamics, *, robot: str, **told: Any) -> None:
+    """Writes a model, whole or not at all; `told` are further entries of its card, see `Card`."""
+    card = Card(kind=KIND, robot=robot, settings=asdict(dynamics.shape), **told)
+    save_checkpoint(path, card, dynamics.state_dict())
+
+
+def load_model(path: str | Path) -> tuple[Dynamics, Card]:
+    """A model and its card.
+
+    Raises:
+        CheckpointError: the file cannot be used; the message says why, and what to do.
+    """
+    card, tensors = load_checkpoint(path)
+    if card.kind != KIND:
+        raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {KIND!r}")
+    dynamics = Dynamics(_shape(path, card.settings))
+    check_tensors(path, dynamics.state_dict(), tensors)
+    dynamics.load_state_dict(tensors)
+    return dynamics.eval(), card
+
+
+def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:
+    """Compares what a model is for with the robot and the scenes it is to be used in.
+
+    Raises:
+        CheckpointError: they do not go together; the message says what differs.
+    """
+    for item in fields(Shape):
+        if item.name in {"parts", "members", "width"}:
+            continue
+        ours, theirs = getattr(wanted, item.name), getattr(model, item.name)
+        if ours != theirs:
+            raise CheckpointError(
+                f"{path} is for another robot: {item.name} is {theirs}, here it is {ours}; train a model for this one "
+                "with `pocketworlds train neural`"
+            )
+    if wanted.parts and not model.parts:
+        raise CheckpointError(
+            f"{path} has seen no doors, drawers or buttons, this scene has some; train a model for it with "
+            "`pocketworlds train neural`"
+        )
+
+
+def _shape(path: str | Path, settings: Mapping[str, Any]) -> Shape:
+    found: dict[str, Any] = {}
+    for item in fields(Shape):
+        value = settings.get(item.name)
+        if item.name in {"fingers", "grips"}:
+            good = isinstance(value, (list, tuple)) and all(_whole(entry, 4096) for entry in value)
+            value = tuple(value) if good and value is not None else value
+        elif item.name == "keep":
+            good = isinstance(value, float) and 0 <= value < 1
+        elif item.name == "parts":
+            good = isinstance(value, bool)
+        else:
+            good = _whole(value, 4096)
+        if not good:
+            raise CheckpointError(f"{path}: its card gives {item.name} as {value!r}; train it again")
+        found[item.name] = value
+    return Shape(**found)
+
+
+def _whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
