@@ -109,6 +109,11 @@ def robot_form(world: World) -> RobotForm:
         clouds.append((points - frames[link][0]) @ frames[link][1])
         links.append(np.full(len(points), link))
     points, owners = np.concatenate(clouds), np.concatenate(links)
+    marks = [model.site(PREFIX + name).id for name in _markers(world)]
+    holders = np.array([_carrier(model, int(model.site_bodyid[mark]), last) for mark in marks])
+    marked = [
+        (base.inside(data.site_xpos[m]) - frames[k][0]) @ frames[k][1] for m, k in zip(marks, holders, strict=True)
+    ]
     count = _POINTS[world.robot.kind] // len(np.unique(owners))
     mine = [np.flatnonzero(owners == link) for link in np.unique(owners)]
     chosen = np.concatenate([rows[_spread(points[rows], count)] for rows in mine])
@@ -120,6 +125,8 @@ def robot_form(world: World) -> RobotForm:
         point_link=owners[chosen],
         point_position=points[chosen],
         reach=_span(world, site, touching) + _MARGIN,
+        marker_link=holders,
+        marker_position=np.array(marked),
     )
 
 
@@ -231,6 +238,11 @@ def _span(world: World, site: int, geoms: Sequence[int]) -> float:
             points = _surface(model, geom) @ data.geom_xmat[geom].reshape(3, 3).T + data.geom_xpos[geom]
             farthest = max(farthest, float(np.linalg.norm(points - data.site_xpos[site], axis=1).max()))
     return farthest
+
+
+def _markers(world: World) -> tuple[str, ...]:
+    """Sites whose places the robot's sensors tell."""
+    return world.arm.pad_sites if world.robot.kind == "arm" else world.hand.tips
 
 
 def _collides(model: mujoco.MjModel, geom: int) -> bool:

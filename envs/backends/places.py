@@ -32,6 +32,7 @@ class Places:
         self._robot_qpos = addresses
         self._robot_dof = model.jnt_dofadr[robot_joints(world)]
         self._links = np.array([int(np.flatnonzero(addresses == a)[0]) for a in world.joint_qpos])
+        self._fingers = np.flatnonzero(~np.isin(addresses, world.joint_qpos))
         self._columns = np.r_[world.joint_ctrl, world.other_ctrl]
         self._actuators = model.nu
         self._part_qpos = [each.model.jnt_qposadr[part_joints(each)] for each in worlds]
@@ -122,13 +123,12 @@ class Places:
         """New arrays of all sensors, zero."""
         world = self._world
         joints, objects, parts = len(world.home), len(world.object_qpos), len(world.part_qpos)
+        arm = {"gripper_width": (), "pad_force": (2,), "grip_pos": (3,), "grip_mat": (3, 3)}
+        hand = {"joint_target": (joints,), "tip_pos": (5, 3), "tip_force": (5,), "palm_pos": (3,), "palm_mat": (3, 3)}
         shapes: dict[str, tuple[int, ...]] = {
             "joint_pos": (joints,),
             "joint_vel": (joints,),
-            "gripper_width": (),
-            "pad_force": (2,),
-            "grip_pos": (3,),
-            "grip_mat": (3, 3),
+            **(arm if world.robot.kind == "arm" else hand),
             "object_pos": (objects, 3),
             "object_mat": (objects, 3, 3),
             "object_vel": (objects, 6),
@@ -141,7 +141,6 @@ class Places:
 
     def sensors(self, geometry: Geometry, state: State, hand: Hand, target: Tensor) -> dict[str, Array]:
         """Sensors of n worlds; see `envs.simulator`."""
-        del target
         member = state.scene.numpy()
         base, turned = self._base[member], self._turn[member]
         joints, speeds = _double(state.joints), _double(state.speeds)
@@ -151,14 +150,22 @@ class Places:
         found = {
             "joint_pos": joints[:, self._links],
             "joint_vel": speeds[:, self._links],
-            "gripper_width": joints[:, len(self._links) :].sum(1),
-            "pad_force": _double(state.force),
-            "grip_pos": base + rotations.rotate(turned, _double(hand.at)),
-            "grip_mat": turned @ _double(hand.frame),
             "object_pos": _placed(base, turned, _double(state.position)),
             "object_mat": turned[:, None] @ _double(state.rotation),
             "object_vel": np.concatenate([_placed(np.zeros_like(base), turned, _double(linear)), _double(angular)], 2),
         }
+        at, frame = base + rotations.rotate(turned, _double(hand.at)), turned @ _double(hand.frame)
+        if self._world.robot.kind == "arm":
+            width = self._width(joints, hand)
+            found |= {"gripper_width": width, "pad_force": _double(state.force), "grip_pos": at, "grip_mat": frame}
+        else:
+            found |= {
+                "joint_target": _double(target)[:, self._world.joint_ctrl],
+                "tip_pos": _placed(base, turned, _double(hand.markers)),
+                "tip_force": _double(state.force),
+                "palm_pos": at,
+                "palm_mat": frame,
+            }
         if self._shown.shape[1]:
             shown = self._shown[member]
             at, frame = (_double(x) for x in geometry.part_frames(state.scene, state.part))
@@ -172,6 +179,14 @@ class Places:
                 "handle_mat": turned[:, None] @ frame @ self._handle_turn[member],
             }
         return found
+
+    def _width(self, joints: Array, hand: Hand) -> Array:
+        """Openings (n,) of grippers [m]."""
+        table = self._world.arm.grip_table
+        if table is None:
+            return np.asarray(joints[:, self._fingers].sum(1))
+        left, right = hand.markers.unbind(1)
+        return np.maximum(_double(((left - right) * hand.frame[:, :, 1]).sum(1)) - table.gap, 0.0)
 
     def qpos(self, state: State) -> Array:
         """Positions (n, nq) of everything, in the order of the scene's model."""

@@ -92,7 +92,7 @@ class Fields(nn.Module):
         """
         low, cell, last = self.low[which, None], self.cell[which, None], self.last[which, None]
         place = (points - low) / cell
-        index = torch.minimum(place.detach().floor().clamp_min(0.0), last)
+        index = torch.minimum(place.detach().nan_to_num().floor().clamp_min(0.0), last)
         flat = (index * self.strides[which, None]).sum(-1).long() + self.starts[which, None]
         found = self.table[flat]
         apart = (place - index - 0.5) * cell

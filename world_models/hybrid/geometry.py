@@ -51,11 +51,17 @@ class State:
 
 @dataclass(frozen=True)
 class Hand:
-    """Where hands are: `at` (n, 3), `frame` (n, 3, 3), and the points (n, C, 3) with which they feel."""
+    """Where hands are: `at` (n, 3), `frame` (n, 3, 3), the points (n, C, 3) with which they feel, and markers (n, M, 3)
+    on pads or fingertips."""
 
     at: Tensor
     frame: Tensor
     points: Tensor
+    markers: Tensor
+
+    def __getitem__(self, rows: Any) -> Hand:
+        """Some of the worlds."""
+        return Hand(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,14 @@ class Geometry(nn.Module):
         keep("part_rotation", [part.rotation for part in parts], self.parts, 3, 3)
         for name in ("slides", "low", "high", "damping", "stiffness", "rest", "loss", "inertia"):
             keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts)
-        self.register_buffer("_point_link", torch.as_tensor(robot.point_link), persistent=False)
-        for name in ("point_position", "frame_position", "frame_rotation"):
-            held = torch.as_tensor(getattr(robot, name), dtype=torch.float32)
-            self.register_buffer(f"_{name}", held, persistent=False)
+        self._points = len(robot.point_link)
+        for name, values in {
+            "_point_link": np.concatenate([robot.point_link, robot.marker_link]),
+            "_point_position": np.concatenate([robot.point_position, robot.marker_position]).astype(np.float32),
+            "_frame_position": robot.frame_position.astype(np.float32),
+            "_frame_rotation": robot.frame_rotation.astype(np.float32),
+        }.items():
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     @property
     def count(self) -> int:
@@ -164,7 +174,7 @@ class Geometry(nn.Module):
         at = position[:, link] + turn(rotation[:, link], self._frame_position)
         frame = matmul(rotation[:, link], self._frame_rotation.expand(len(joints), 3, 3))
         points = position[:, self._point_link] + turn(rotation[:, self._point_link], self._point_position)
-        return Hand(at, frame, points)
+        return Hand(at, frame, points[:, : self._points], points[:, self._points :])
 
     def frames(self, state: State) -> tuple[Tensor, Tensor]:
         """Frames of all bodies: (n, K + P, 3), (n, K + P, 3, 3)."""

@@ -25,6 +25,7 @@ class RobotForm:
             hand's palm. frame_position: (3,), frame_rotation: (3, 3): that frame in its link's.
         point_link: (C,) links of the points with which it feels things, point_position: (C, 3) there.
         reach: no point is farther than this [m] from the frame, whatever the fingers do.
+        marker_link: (M,), marker_position: (M, 3): likewise points whose places sensors tell: pads or fingertips.
     """
 
     tree: Tree
@@ -34,6 +35,8 @@ class RobotForm:
     point_link: NDArray[np.int64]
     point_position: Array
     reach: float
+    marker_link: NDArray[np.int64]
+    marker_position: Array
 
 
 @dataclass(frozen=True)

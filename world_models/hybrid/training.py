@@ -182,11 +182,8 @@ class Trainer:
         state = data.state(frame)
         losses: dict[str, list[Tensor]] = {}
         with torch.no_grad():
-            poses = geometry.hand(data.joints[frame[:, None] + torch.arange(stretch + 1)].flatten(0, 1))
-            hands = [
-                Hand(*(x.reshape(count, -1, *x.shape[1:])[:, k] for x in (poses.at, poses.frame, poses.points)))
-                for k in range(stretch + 1)
-            ]
+            poses = geometry.hand(data.joints[torch.cat([frame + k for k in range(stretch + 1)])])
+            hands = [poses[k * count : (k + 1) * count] for k in range(stretch + 1)]
         for k in range(stretch):
             at, target = frame + k, data.targets[frame + k]
             sight = geometry.see(state, hands[k])

@@ -1,0 +1,218 @@
+"""The `neural` backend: learned worlds behind the same environments.
+
+A model (`world_models`) says how robot and things go on; no physics engine is asked. The robot's own software, its
+controller, is the same as with physics, and so are tasks, rewards and observations: they read sensors, and these are
+what the model predicts. Episodes start from the scene's settled states; from then on the model is alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...errors import CheckpointError
+from ...world_models.hybrid.geometry import Geometry, Hand, Sight, State
+from ...world_models.hybrid.model import check_shape, load_model
+from ..control import make_controller
+from ..pictures import Pictures
+from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
+from ..world import World
+from .forms import model_shape, robot_form, scene_form
+from .physics import SUBSTEPS, processors
+from .places import Places
+
+SHIPPED = Path(__file__).parents[2] / "world_models" / "checkpoints"
+"""Models that come with the package, one a robot."""
+
+
+def shipped(robot: str) -> Path:
+    """The model that comes with the package for a robot.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = SHIPPED / f"{robot}.safetensors"
+    if not path.is_file():
+        found = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
+        raise CheckpointError(
+            f"no neural model comes with the package for robot {robot!r} (there are {found}); train one with "
+            "`pocketworlds train neural` and pass checkpoint=<file>"
+        )
+    return path
+
+
+class NeuralSimulator:
+    """`num_envs` worlds, each of one of a few scenes; see `Simulator`."""
+
+    def __init__(
+        self,
+        worlds: Sequence[World],
+        num_envs: int,
+        *,
+        checkpoint: str | Path | None = None,
+        control_mode: str = "ee_delta",
+        num_threads: int = 0,
+        renderer: str = "gl",
+    ) -> None:
+        """Looks at the scenes.
+
+        Args:
+            worlds: the compiled scenes with their robot, of one layout. num_envs: number of worlds.
+            checkpoint: file of the model; None: the one that comes with the package for this robot.
+            control_mode: see `envs.control`. num_threads: of the controller, 0 for all processors.
+            renderer: see `envs.rendering`.
+
+        Raises:
+            CheckpointError: it cannot be used, or not for this robot.
+        """
+        self.world = world = worlds[0]
+        self._worlds = tuple(worlds)
+        self._member = np.zeros(num_envs, dtype=np.int64)
+        self.num_envs = num_envs
+        self.control_period = SUBSTEPS * float(world.model.opt.timestep)
+        threads = min(num_threads or processors(), num_envs)
+        self._controller = make_controller(control_mode, worlds, num_envs, threads)
+        self.action_size = self._controller.action_size
+        robot, path = robot_form(world), checkpoint or shipped(world.robot.name)
+        self._dynamics, self.card = load_model(path)
+        check_shape(path, self._dynamics.shape, model_shape(world, robot))
+        self._geometry = Geometry(robot, [scene_form(each) for each in worlds])
+        self._places = Places(worlds)
+        self._qpos = np.stack([each.home_qpos for each in worlds])[self._member]
+        self._pictures = Pictures(worlds, self._qpos, self._member, renderer=renderer, period=self.control_period)
+        self.segmentation_names = self._pictures.segmentation_names
+        self._all = np.arange(num_envs)
+        self._state = self._blank()
+        self._sight: Sight | None = None
+        self._sensors = self._places.arrays(num_envs)
+
+    def reset(self, ids: Ids, episodes: Episodes) -> None:
+        """See `Simulator`."""
+        self._assign(ids, episodes.member)
+        state = self._places.start(self._geometry, episodes)
+        sight = self._geometry.see(state)
+        target = state.filtered
+        with torch.no_grad():
+            force = self._dynamics.forces(self._dynamics.force_inputs(state, target, sight))
+            state = replace(state, force=self._dynamics.newtons(force))
+        self._put(ids, state)
+        self._sight = None
+        self._read(ids, state, sight.hand, target)
+        self._controller.reset(ids, self._sensors)
+
+    def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        whole = len(rows) == self.num_envs
+        target = torch.from_numpy(self._places.ordered(self._controller.target(rows, action[rows], self._sensors)))
+        state = self._state if whole else self._state[torch.from_numpy(rows)]
+        with torch.no_grad():
+            sight = self._sight if whole and self._sight is not None else self._geometry.see(state)
+            after, sight, doubt = self._dynamics.step(self._geometry, state, target, sight)
+        good = (
+            torch.stack([getattr(after, item.name).flatten(1).sum(1) for item in fields(after)[1:]]).sum(0).isfinite()
+        )
+        failed = np.zeros(self.num_envs, dtype=np.bool_)
+        if whole and bool(good.all()):
+            self._state, self._sight = after, sight
+        else:
+            failed[rows[~good.numpy()]] = True
+            self._put(rows[good.numpy()], after[good])
+            self._sight = None
+        del doubt
+        self._read(rows[good.numpy()], after[good], sight.hand[good], target[good])
+        return failed
+
+    def sensors(self) -> Sensors:
+        """See `Simulator`."""
+        return self._sensors
+
+    def get_state(self, ids: Ids | None = None) -> SimulatorState:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        state = self._state[torch.from_numpy(rows)]
+        flat = [getattr(state, item.name).flatten(1).numpy() for item in fields(state)[1:]]
+        return SimulatorState(
+            member=self._member[rows].copy(),
+            physics=np.concatenate(flat, axis=1).astype(np.float64),
+            controller={name: values[rows].copy() for name, values in self._controller.get_state().items()},
+            sensors={name: values[rows].copy() for name, values in self._sensors.items()},
+        )
+
+    def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
+        """See `Simulator`."""
+        rows = self._all if ids is None else ids
+        self._assign(rows, state.member)
+        flat, start = torch.from_numpy(state.physics.astype(np.float32)), 0
+        parts: dict[str, Tensor] = {"scene": torch.from_numpy(state.member)}
+        for item in fields(State)[1:]:
+            shape = getattr(self._state, item.name).shape[1:]
+            parts[item.name] = flat[:, start : start + shape.numel()].reshape(len(flat), *shape)
+            start += shape.numel()
+        self._put(rows, State(**parts))
+        self._sight = None
+        for name, values in self._controller.get_state().items():
+            values[rows] = state.controller[name]
+        for name, sensed in self._sensors.items():
+            sensed[rows] = state.sensors[name]
+
+    def images(
+        self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False
+    ) -> Images:
+        """See `Simulator`."""
+        self._pose(ids)
+        return self._pictures.draw(ids, camera, kinds, width=width, height=height, fine=fine)
+
+    def show(self, world: int, camera: str) -> None:
+        """See `Simulator`."""
+        self._pose(self._all[[world]])
+        self._pictures.show(world, camera)
+
+    def renderer_info(self, *, width: int, height: int) -> RendererInfo:
+        """See `Simulator`."""
+        return self._pictures.info(width=width, height=height)
+
+    def close(self) -> None:
+        """See `Simulator`."""
+        self._pictures.close()
+
+    def _assign(self, ids: Ids, member: Ids) -> None:
+        self._member[ids] = member
+        if len(self._worlds) > 1:
+            self._controller.assign(ids, member)
+
+    def _blank(self) -> State:
+        """States of worlds that no episode has begun in."""
+        places, n = self._places, self.num_envs
+        episodes = Episodes(
+            joint_pos=np.repeat(self.world.home[None], n, axis=0),
+            object_pos=np.repeat(self.world.home_qpos[self.world.object_qpos[:, :3]][None], n, axis=0),
+            object_quat=np.repeat(self.world.home_qpos[self.world.object_qpos[:, 3:]][None], n, axis=0),
+            part_pos=np.repeat(self.world.home_qpos[self.world.part_qpos][None], n, axis=0),
+            member=self._member,
+        )
+        return places.start(self._geometry, episodes)
+
+    def _put(self, ids: Ids, state: State) -> None:
+        """Puts m worlds into the batch at `ids` (m,)."""
+        rows = torch.from_numpy(ids)
+        changed = {}
+        for item in fields(state):
+            changed[item.name] = values = getattr(self._state, item.name).clone()
+            values[rows] = getattr(state, item.name)
+        self._state = State(**changed)
+
+    def _read(self, ids: Ids, state: State, hand: Hand, target: Tensor) -> None:
+        """Refreshes the sensors of worlds `ids` (m,) from their states."""
+        for name, values in self._places.sensors(self._geometry, state, hand, target).items():
+            self._sensors[name][ids] = values
+
+    def _pose(self, ids: Ids) -> None:
+        """Refreshes where everything is in worlds `ids`, for pictures."""
+        self._qpos[ids] = self._places.qpos(self._state[torch.from_numpy(ids)])
