@@ -1,4 +1,4 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `library`, `envs`, `record`, `bench`, ...
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `library`, `envs`, `record`, `train`, `bench`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift or a check of cousins failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, cousins, environments, library, machine, scans
+from . import bench, cousins, environments, library, machine, scans, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +37,16 @@ things.command("add")(library.library_add)
 things.command("list")(library.library_list)
 things.command("picture")(library.library_picture)
 app.add_typer(things, name="library")
+training = typer.Typer(no_args_is_help=True, help="Training: neural simulators.")
+training.command("neural")(train.train_neural)
+
+
+@training.callback()
+def _training() -> None:
+    """What can be trained."""
+
+
+app.add_typer(training, name="train")
 benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins.")
 benchmarks.command("real2sim")(bench.bench_real2sim)
 benchmarks.command("experts")(bench.bench_experts)

@@ -98,6 +98,11 @@ class Dynamics(nn.Module):
             {name: Ensemble(shape.members, [size, *hidden, out], generator) for name, (size, out) in sizes.items()}
         )
 
+    @property
+    def size(self) -> int:
+        """Numbers that are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def filter(self, filtered: Tensor, target: Tensor) -> Tensor:
         """Servo targets (n, U) behind their low-pass filters after a period."""
         return target + (filtered - target) * self.shape.keep

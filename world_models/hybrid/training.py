@@ -92,9 +92,9 @@ class Trainer:
 
     def state(self) -> dict[str, Tensor]:
         """Where it is, as numbers: give it to `restore` of a trainer made of the same, to go on as if never stopped."""
-        found = {f"model/{name}": values for name, values in self._net.state_dict().items()}
+        found = {f"model/{name}": values.clone() for name, values in self._net.state_dict().items()}
         for number, moments in self._optimizer.state_dict()["state"].items():
-            found |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+            found |= {f"optimizer/{number}/{name}": torch.as_tensor(value).clone() for name, value in moments.items()}
         return found | {"random": self._random.get_state(), "done": torch.tensor(self.done)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,111 @@
+"""The settings of `pocketworlds train neural`: from YAML in `conf/neural/`, overridden on the command line, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..envs.catalogue import known_ids
+from ..errors import TaskError
+from ..world_models.hybrid.training import TrainConfig
+from .experience import Practice
+from .train_neural import Course
+
+FOLDER = Path(__file__).parents[1] / "conf" / "neural"
+_APART = 100_000  # seeds between two practices; those of tests and training of policies are far below the first
+FIRST_SEED = 10_000_000
+_JITTER = 0.03  # [m]: things are seen in other places than where they were scanned, too
+_SCAN = "PocketWorlds/Scan-v0"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainSettings(_Strict):
+    """How long and how fast; see `TrainConfig`."""
+
+    steps: Annotated[int, Field(ge=1)] = 9000
+    rate: Annotated[float, Field(gt=0, lt=1)] = 1.5e-3
+
+
+class NeuralSettings(_Strict):
+    """All settings; `conf/neural/panda.yaml` says what they mean."""
+
+    robot: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    scene: str | None = None
+    practice: dict[str, int]
+    scene_practice: dict[str, int]
+    train: TrainSettings = TrainSettings()
+    members: Annotated[int, Field(ge=1, le=16)] = 3
+    width: Annotated[int, Field(ge=8, le=2048)] = 192
+
+
+def read_settings(overrides: Sequence[str]) -> NeuralSettings:
+    """The settings of the robot that `overrides` ("robot=hand", "train.steps=100", ...) name, the Panda's by default.
+
+    Raises:
+        TaskError: an override is not known or makes no sense; the message says which.
+    """
+    bad = next((each for each in overrides if "=" not in each), None)
+    if bad is not None:
+        raise TaskError(f"{bad!r} is no setting; write NAME=VALUE, such as scene=my_kitchen or train.steps=20000")
+    try:
+        given = OmegaConf.from_dotlist(list(overrides))
+        robot = str(given.get("robot", "panda"))
+        file = FOLDER / f"{robot}.yaml"
+        if not file.is_file():
+            file = FOLDER / "panda.yaml"  # any other arm learns the same way
+        merged = OmegaConf.to_container(OmegaConf.merge(OmegaConf.load(file), given), resolve=True)
+        return NeuralSettings.model_validate(merged)
+    except OmegaConfBaseException as error:
+        raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise TaskError(f"setting {name}={first['input']!r}: {first['msg']}; see {file}") from error
+
+
+def make_course(settings: NeuralSettings) -> Course:
+    """What is played and how it is learned.
+
+    Raises:
+        TaskError: there is no such environment, or the scene suits none of the tasks.
+    """
+    practices = tuple(
+        Practice(env_id, episodes, seed=FIRST_SEED + settings.seed + _APART * number, keywords=keywords)
+        for number, (env_id, keywords, episodes) in enumerate(_chosen(settings))
+        if episodes > 0
+    )
+    if not practices:
+        raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {list(settings.scene_practice)}")
+    train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
+    return Course(practices, train, members=settings.members, width=settings.width)
+
+
+def _chosen(settings: NeuralSettings) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Environments, keywords and numbers of episodes."""
+    if settings.scene is None:
+        robot = {} if settings.robot in {"panda", "hand"} else {"robot": settings.robot}
+        for name, episodes in settings.practice.items():
+            yield known_ids([name])[0], dict(robot), episodes
+        return
+    for task, episodes in settings.scene_practice.items():
+        keywords: dict[str, Any] = {
+            "scene": settings.scene,
+            "task": task,
+            "robot": settings.robot,
+            "object_jitter": 0.03,
+        }
+        try:
+            gym.make_vec(_SCAN, num_envs=1, **keywords).close()
+        except TaskError:
+            continue
+        yield _SCAN, keywords, episodes

@@ -1,0 +1,168 @@
+"""Neural simulators are made from play in physics: what is played, what is learned, going on after an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from pocketworlds import TaskError
+from pocketworlds.agents.course import make_course, read_settings
+from pocketworlds.agents.experience import Practice, gather
+from pocketworlds.agents.train_neural import Course, prepare, train_neural
+from pocketworlds.world_models.hybrid.dynamics import Dynamics
+from pocketworlds.world_models.hybrid.experience import Experience
+from pocketworlds.world_models.hybrid.model import load_model
+from pocketworlds.world_models.hybrid.training import TrainConfig, Trainer
+
+SHORT = TrainConfig(steps=8, warmup=2, stages=((0.5, 1, 16), (0.5, 3, 8)), robot_batch=16)
+
+
+def course(*env_ids: str, steps: TrainConfig = SHORT) -> Course:
+    practices = [
+        Practice(f"PocketWorlds/{env_id}", 12, seed=50 * k, num_envs=6, keywords={"max_episode_steps": 20})
+        for k, env_id in enumerate(env_ids)
+    ]
+    return Course(tuple(practices), steps, members=2, width=16)
+
+
+def quiet(stage: str, share: float) -> None:
+    assert 0 <= share <= 1, stage
+
+
+def test_what_was_played_is_what_physics_did():
+    """Frames follow each other as in the environment, in the frame of the robot's base."""
+    found = gather(Practice("PocketWorlds/OpenDrawer-v0", 4, seed=3, num_envs=4, keywords={"max_episode_steps": 9}))
+    assert len(found) == 4 * 10
+    assert found.episodes.tolist() == [[0, 10], [10, 20], [20, 30], [30, 40]]
+    assert found.age[:12].tolist() == [*range(10), 0, 1]
+    env = gym.make_vec("PocketWorlds/OpenDrawer-v0", num_envs=4).unwrapped
+    env.reset(seed=3)
+    world, sensors = env.world, env.sensors()
+    state = found.state(torch.tensor([0, 10, 20, 30]))
+    place = state.position.numpy() @ world.base_mat.T + world.base_pos
+    np.testing.assert_allclose(place, sensors["object_pos"], atol=1e-6)
+    np.testing.assert_allclose(world.base_mat @ state.rotation.numpy(), sensors["object_mat"], atol=1e-6)
+    np.testing.assert_allclose(state.joints[:, :7], sensors["joint_pos"], atol=1e-6)
+    # A body's frame moves with its centre's velocity, less the lever's; fingers follow what they are told.
+    step = (found.poses[1:, :, :3] - found.poses[:-1, :, :3]) / 0.05
+    slow = found.velocity[:-1, :, 3:].abs().amax((1, 2)) < 0.01
+    both = (found.velocity[1:, :, :3] + found.velocity[:-1, :, :3]) / 2
+    np.testing.assert_allclose(step[slow & (found.left[:-1] > 0)], both[slow & (found.left[:-1] > 0)], atol=0.02)
+    env.close()
+
+
+def test_the_same_seeds_are_the_same_play_and_others_are_not():
+    practice = Practice("PocketWorlds/Push-v0", 4, seed=1, num_envs=4, keywords={"max_episode_steps": 6})
+    one, two = gather(practice), gather(practice)
+    assert torch.equal(one.poses, two.poses)
+    assert torch.equal(one.targets, two.targets)
+    other = gather(Practice("PocketWorlds/Push-v0", 4, seed=2, num_envs=4, keywords={"max_episode_steps": 6}))
+    assert not torch.equal(one.targets, other.targets)
+
+
+def test_sets_of_different_scenes_are_joined_and_parted(tmp_path: Path):
+    lesson = prepare(course("Push-v0", "OpenDrawer-v0"), tmp_path, quiet)
+    assert lesson.shape.parts
+    assert lesson.geometry.free == lesson.experience.poses.shape[1] == 4
+    assert set(lesson.experience.scene.tolist()) == set(lesson.held_out.scene.tolist()) == {0, 1}
+    assert len(lesson.held_out.episodes) == 2
+    assert len(lesson.experience.episodes) == 22
+    # What a scene has not got is never felt.
+    push = lesson.experience.state((lesson.experience.scene == 0).nonzero()[:, 0])
+    assert set(lesson.geometry.see(push).around.body.tolist()) <= {0}
+
+
+def test_a_model_is_made_and_plays(tmp_path: Path):
+    out = tmp_path / "made.safetensors"
+    train_neural(course("Push-v0"), tmp_path / "work", out, quiet)
+    _, card = load_model(out)
+    assert card.trained_on["practices"][0]["env_id"] == "PocketWorlds/Push-v0"
+    env = gym.make_vec("PocketWorlds/Push-v0", num_envs=2, backend="neural", checkpoint=out)
+    env.reset(seed=0)
+    assert np.isfinite(env.step(env.action_space.sample())[0]).all()
+    env.close()
+
+
+def test_training_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path: Path):
+    lesson = prepare(course("Push-v0"), tmp_path, quiet)
+
+    def trainer() -> tuple[Dynamics, Trainer]:
+        net = Dynamics(lesson.shape)
+        return net, Trainer(net, lesson.geometry, lesson.experience, SHORT)
+
+    whole, first = trainer()
+    assert first.advance()
+    _, second = trainer()
+    states = []
+    second.advance(lambda done, losses: states.append(second.state()) if done == 5 else None, every=1)
+    again, third = trainer()
+    third.restore(states[0])
+    assert third.done == 5
+    assert third.advance()
+    for name, values in whole.state_dict().items():
+        assert torch.equal(values, again.state_dict()[name]), name
+
+
+def test_learning_brings_the_losses_down(tmp_path: Path):
+    config = TrainConfig(steps=160, warmup=10, stages=((0.5, 1, 128), (0.5, 3, 48)), robot_batch=64)
+    lesson = prepare(course("Push-v0", steps=config), tmp_path, quiet)
+    told: list[dict[str, float]] = []
+    torch.manual_seed(0)
+    Trainer(Dynamics(lesson.shape), lesson.geometry, lesson.experience, config).advance(
+        lambda done, losses: told.append(losses), every=20
+    )
+    assert told[3]["robot"] < 0.8 * told[0]["robot"]
+    assert told[3]["shift"] < 0.8 * told[0]["shift"]
+
+
+def test_experience_is_written_and_read(tmp_path: Path):
+    found = gather(Practice("PocketWorlds/Push-v0", 2, num_envs=2, keywords={"max_episode_steps": 4}))
+    found.save(tmp_path / "played.safetensors")
+    again = Experience.load(tmp_path / "played.safetensors")
+    assert all(torch.equal(getattr(found, name), getattr(again, name)) for name in ("poses", "left", "targets"))
+    assert [file.name for file in tmp_path.iterdir()] == ["played.safetensors"]
+
+
+def test_settings_are_overridden_and_checked():
+    settings = read_settings(["train.steps=5", "practice.Push-v0=7", "seed=3"])
+    assert (settings.train.steps, settings.practice["Push-v0"], settings.seed) == (5, 7, 3)
+    made = make_course(settings)
+    assert made.train.steps == 5
+    assert len({practice.seed for practice in made.practices}) == len(made.practices) == 11
+    hand = make_course(read_settings(["robot=hand"]))
+    assert [practice.env_id for practice in hand.practices] == [
+        "PocketWorlds/HandLift-v0",
+        "PocketWorlds/HandReorient-v0",
+    ]
+
+
+def test_a_scene_of_ones_own_is_played_in_what_it_has_something_for():
+    tasks = {practice.keywords["task"] for practice in make_course(read_settings(["scene=blocks"])).practices}
+    assert {"lift", "push", "pick_place", "stack"} <= tasks
+    assert not tasks & {"open_drawer", "open_door", "press_button"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["kitchen"], "no setting"),
+        (["train.stepz=3"], r"train\.stepz"),
+        (["train.steps=0"], r"train\.steps=0"),
+        (["members=many"], "members='many'"),
+        (["practice.Jump-v0=3"], "Jump-v0"),
+        (["robot="], "robot"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(overrides: list[str], told: str):
+    with pytest.raises(TaskError, match=told):
+        make_course(read_settings(overrides))
+
+
+def test_a_model_is_for_one_robot(tmp_path: Path):
+    with pytest.raises(TaskError, match="for one robot"):
+        prepare(course("Push-v0", "HandReorient-v0"), tmp_path, quiet)
+    with pytest.raises(TaskError, match="nothing to practise"):
+        prepare(Course((), SHORT), tmp_path, quiet)
