@@ -1,8 +1,9 @@
 """Training of the hybrid simulator's dynamics.
 
-The robot learns one period at a time. Things learn over several: they start from a recorded state, the robot moves as
-recorded, and what was predicted is what they go on from, so that networks see their own mistakes and learn to mend
-them. The stretch gets longer as training goes on; most stretches are such where something moves.
+The robot learns one period at a time from recorded states, and both robot and things over stretches of several: they
+start from a recorded state, and what was predicted is what they go on from, so that networks see their own mistakes and
+learn to mend them. In every other stretch the robot moves as recorded. Stretches get longer as training goes on; most
+are such where something moves.
 """
 
 from __future__ import annotations
@@ -181,28 +182,39 @@ class Trainer:
         frame = self._starts(count, stretch)
         state = data.state(frame)
         losses: dict[str, list[Tensor]] = {}
-        with torch.no_grad():
-            poses = geometry.hand(data.joints[torch.cat([frame + k for k in range(stretch + 1)])])
-            hands = [poses[k * count : (k + 1) * count] for k in range(stretch + 1)]
+        hand = geometry.hand(state.joints)
+        alone = torch.arange(count) % 2 == 1
         for k in range(stretch):
             at, target = frame + k, data.targets[frame + k]
-            sight = geometry.see(state, hands[k])
+            sight = geometry.see(state, hand)
             if k:
                 forces = net.forces(net.force_inputs(state, data.targets[at - 1], sight))
                 _add(losses, "force", _huber(forces - torch.log1p(data.force[at]), 0.3))
                 state = replace(state, force=net.newtons(forces.detach()))
+            robot = net.move_robot(net.robot_inputs(state, target, sight).detach())
+            if k:
+                _add(losses, "arm", _huber((robot - self._robot_wanted(at, state)) / net.robot_scale, 0.3))
+            joints, speeds = self._led(state, robot.detach().mean(0), at, alone)
+            hand = geometry.hand(joints)
             moved: dict[str, Motion] = {}
             for name, mine in self._kinds(sight).items():
                 if len(mine.around.world):
-                    inputs = self._inputs(name, state, target, mine, hands[k + 1])
+                    inputs = self._inputs(name, state, target, mine, hand)
                     move = net.move_free if name == "free" else net.move_part
-                    motion = move(inputs, geometry, state, mine, hands[k + 1])
+                    motion = move(inputs, geometry, state, mine, hand)
                     learn = self._free_loss if name == "free" else self._part_loss
                     for term, loss in learn(motion, mine, state, at).items():
                         _add(losses, term, loss)
                     moved[name] = motion
-            state = self._moved(state, sight, moved, at)
+            state = replace(self._moved(state, sight, moved, at), joints=joints, speeds=speeds)
         return {name: torch.stack(values).mean() for name, values in losses.items()}
+
+    def _led(self, state: State, moved: Tensor, frame: Tensor, alone: Tensor) -> tuple[Tensor, Tensor]:
+        """The robot's next joint positions and speeds: its own where it is `alone` (n,), elsewhere as recorded."""
+        links, after = self._net.shape.links, frame + 1
+        own = alone[:, None]
+        joints = torch.where(own, state.joints + moved[:, :links], self._data.joints[after])
+        return joints, torch.where(own, moved[:, links:], self._data.speeds[after])
 
     def _kinds(self, sight: Sight) -> dict[str, Sight]:
         """What may move, apart by kind."""
@@ -251,7 +263,7 @@ class Trainer:
         }
 
     def _moved(self, state: State, sight: Sight, motions: dict[str, Motion], frame: Tensor) -> State:
-        """The next state: the robot as recorded, the rest as predicted, as the networks think on average."""
+        """The next state of all but the robot, as the networks think on average."""
         data, geometry = self._data, self._geometry
         position, rotated, velocity = (x.clone() for x in (state.position, state.rotation, state.velocity))
         part, part_speed = state.part.clone(), state.part_speed.clone()
@@ -271,12 +283,9 @@ class Trainer:
                 rows = (around.world, around.body - geometry.free)
                 part[rows] = part[rows] + (motion.shift * go).mean(0)
                 part_speed[rows] = motion.speed.mean(0) * likely
-        after = frame + 1
         return replace(
             state,
-            joints=data.joints[after],
-            speeds=data.speeds[after],
-            filtered=data.filtered[after],
+            filtered=data.filtered[frame + 1],
             position=position,
             rotation=rotated,
             velocity=velocity,
