@@ -81,6 +81,11 @@ class NeuralSimulator:
         self.action_size = self._controller.action_size
         robot, path = robot_form(world), checkpoint or shipped(world.robot.name)
         self._dynamics, self.card = load_model(path)
+        if self.card.robot != world.robot.name:
+            raise CheckpointError(
+                f"{path} is for robot {self.card.robot!r}, this one is {world.robot.name!r}; train a model for it with "
+                "`pocketworlds train neural`"
+            )
         check_shape(path, self._dynamics.shape, model_shape(world, robot))
         self._geometry = Geometry(robot, [scene_form(each) for each in worlds])
         self._places = Places(worlds)
@@ -114,7 +119,7 @@ class NeuralSimulator:
         state = self._state if whole else self._state[torch.from_numpy(rows)]
         with torch.no_grad():
             sight = self._sight if whole and self._sight is not None else self._geometry.see(state)
-            after, sight, doubt = self._dynamics.step(self._geometry, state, target, sight)
+            after, sight, _ = self._dynamics.step(self._geometry, state, target, sight)
         good = (
             torch.stack([getattr(after, item.name).flatten(1).sum(1) for item in fields(after)[1:]]).sum(0).isfinite()
         )
@@ -125,7 +130,6 @@ class NeuralSimulator:
             failed[rows[~good.numpy()]] = True
             self._put(rows[good.numpy()], after[good])
             self._sight = None
-        del doubt
         self._read(rows[good.numpy()], after[good], sight.hand[good], target[good])
         return failed
 

@@ -39,12 +39,13 @@ class Places:
         most = max(len(found) for found in self._part_qpos)
         count = len(world.part_qpos)
         self._shown = np.zeros((len(worlds), count), dtype=np.int64)
+        self._there = np.zeros((len(worlds), count), dtype=np.bool_)  # others are fillers
         self._handle_at, self._handle_turn = np.zeros((len(worlds), count, 3)), np.zeros((len(worlds), count, 3, 3))
         for k, each in enumerate(worlds):
             for number, address in enumerate(each.part_qpos):
                 where = np.flatnonzero(self._part_qpos[k] == address)
                 if len(where):
-                    self._shown[k, number] = where[0]
+                    self._shown[k, number], self._there[k, number] = where[0], True
                     at, turned = _site_in_body(each.model, int(each.handle_sites[number]))
                     self._handle_at[k, number], self._handle_turn[k, number] = at, turned
         self._part_dof = [each.model.jnt_dofadr[part_joints(each)] for each in worlds]
@@ -72,7 +73,8 @@ class Places:
         for k in np.unique(member):
             rows = np.flatnonzero(member == k)
             part[rows[:, None], np.arange(len(self._part_qpos[k]))] = home[rows][:, self._part_qpos[k]]
-        np.put_along_axis(part, self._shown[member], episodes.part_pos, axis=1)
+            there = np.flatnonzero(self._there[k])
+            part[rows[:, None], self._shown[k, there]] = episodes.part_pos[rows[:, None], there]
         frames = turned[:, None].swapaxes(2, 3) @ rotations.from_quaternion(episodes.object_quat)
         forces = 2 if world.robot.kind == "arm" else 5
         numbers = {

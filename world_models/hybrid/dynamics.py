@@ -25,6 +25,8 @@ STEP, TURN = 0.01, 0.1
 """Usual motion [m] and turn [rad] in a control period: the scales of what networks see and say."""
 SPEED, WHIRL = 0.2, 2.0
 """Usual speed [m/s] and angular speed [rad/s]."""
+MOVES = -1.0
+"""Logit above which a thing counts as moving: what moves and is told to stay is worse than the other way round."""
 
 _TOUCH, _CLOSE, _FAR = 0.001, 0.004, 0.03  # scales [m] on which distances are felt
 _FREE_OUT, _PART_OUT = 19, 9
@@ -187,7 +189,7 @@ class Dynamics(nn.Module):
         around, hand = sight.around, sight.hand
         world, scene, part = around.world, around.scene, around.body - geometry.free
         frame = hand.frame[world]
-        handle, way, lever = self._handle(geometry, around)
+        handle, way, lever = self.handle(geometry, around)
         joint, speed = state.part[world, part], state.part_speed[world, part] * lever
         swing = geometry.swing(scene, part, hand.points[world]) / lever[:, None, None]
         moved = after.points[world] - hand.points[world]
@@ -220,7 +222,7 @@ class Dynamics(nn.Module):
         """How parts move: each stays, goes with the point of the hand that is nearest to it, or swings on."""
         out, around, hand = self.run("part", inputs), sight.around, sight.hand
         world, part = around.world, around.body - geometry.free
-        lever = self._handle(geometry, around)[2]
+        lever = self.handle(geometry, around)[2]
         nearest = around.distance.argmin(1)
         place = hand.points[world, nearest]
         swing = geometry.swing(around.scene, part, place[:, None])[:, 0]
@@ -232,7 +234,7 @@ class Dynamics(nn.Module):
         afterwards = share[..., 1] * held / PERIOD + share[..., 2] * speed + out[..., 7] * SPEED / lever
         return Motion(shift, None, afterwards, out[..., 8])
 
-    def _handle(self, geometry: Geometry, around: Around) -> tuple[Tensor, Tensor, Tensor]:
+    def handle(self, geometry: Geometry, around: Around) -> tuple[Tensor, Tensor, Tensor]:
         """Where handles of parts are (N, 3), the way they go (N, 3), and how far (N,) per unit of the joint."""
         part = around.body - geometry.free
         at = around.position + turn(around.rotation, geometry.part_handle[around.scene, part])
@@ -304,7 +306,7 @@ class Dynamics(nn.Module):
             moved = state.part[rows] + shift * go
             part[rows] = torch.minimum(torch.maximum(moved, geometry.part_low[limits]), geometry.part_high[limits])
             part_speed[rows] = motion.speed.mean(0) * go
-            lever = self._handle(geometry, around)[2]
+            lever = self.handle(geometry, around)[2]
             doubt.scatter_reduce_(0, around.world, _spread((motion.shift * lever)[..., None]) * go, "amax")
         state = replace(
             state,
@@ -355,11 +357,7 @@ class Dynamics(nn.Module):
 def still_or_moved(motion: Motion) -> tuple[Tensor, Tensor | None, Tensor]:
     """What M networks agree on: shift and spin, their means, and (N,) whether things move at all."""
     spin = None if motion.spin is None else motion.spin.mean(0)
-    return motion.shift.mean(0), spin, motion.moves.mean(0) > _MOVES
-
-
-_MOVES = -1.0
-"""Logit above which a thing counts as moving: what moves and is told to stay is worse than the other way round."""
+    return motion.shift.mean(0), spin, motion.moves.mean(0) > MOVES
 
 
 def _spread(shift: Tensor) -> Tensor:

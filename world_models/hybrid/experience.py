@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .geometry import State
+from .geometry import Rows, State
 
 SLOW, CREEP = 2e-3, 2e-2
 """Slower than this [m/s], [rad/s] counts as standing still."""
@@ -19,7 +18,7 @@ _AWAY = (9.0, 9.0, -9.0)  # where bodies are that a scene has not got
 
 
 @dataclass(frozen=True)
-class Experience:
+class Experience(Rows):
     """N frames; a frame is a state and what the servos were told then, for one control period.
 
     All as in `State`, but poses are (N, K, 7): position and unit quaternion (w, x, y, z) of each free body.
@@ -43,10 +42,6 @@ class Experience:
 
     def __len__(self) -> int:
         return len(self.left)
-
-    def __getitem__(self, rows: Any) -> Experience:
-        """Some of the frames."""
-        return Experience(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
     @property
     def age(self) -> Tensor:

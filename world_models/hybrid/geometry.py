@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,16 @@ _NOWHERE = 0.1  # [m]: what counts as the distance to nothing
 
 
 @dataclass(frozen=True)
-class State:
+class Rows:
+    """Several tensors with as many rows each."""
+
+    def __getitem__(self, rows: Any) -> Self:
+        """Some of the rows."""
+        return type(self)(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+
+@dataclass(frozen=True)
+class State(Rows):
     """n worlds.
 
     Attributes:
@@ -44,13 +53,9 @@ class State:
     part_speed: Tensor
     force: Tensor
 
-    def __getitem__(self, rows: Any) -> State:
-        """Some of the worlds."""
-        return State(*(getattr(self, item.name)[rows] for item in fields(self)))
-
 
 @dataclass(frozen=True)
-class Hand:
+class Hand(Rows):
     """Where hands are: `at` (n, 3), `frame` (n, 3, 3), the points (n, C, 3) with which they feel, and markers (n, M, 3)
     on pads or fingertips."""
 
@@ -59,13 +64,9 @@ class Hand:
     points: Tensor
     markers: Tensor
 
-    def __getitem__(self, rows: Any) -> Hand:
-        """Some of the worlds."""
-        return Hand(*(getattr(self, item.name)[rows] for item in fields(self)))
-
 
 @dataclass(frozen=True)
-class Around:
+class Around(Rows):
     """What may move: N bodies that are within reach of a hand, or are moving.
 
     Attributes:
@@ -81,10 +82,6 @@ class Around:
     center: Tensor
     distance: Tensor
     normal: Tensor
-
-    def __getitem__(self, rows: Any) -> Around:
-        """Some of them."""
-        return Around(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -242,10 +239,11 @@ class Geometry(nn.Module):
         distance, normal = self.shapes(scene * self.count + other, inside)
         rows, nearest = torch.arange(len(world), device=world.device), distance.argmin(1)
         place = probes[rows, nearest]
-        free = other.clamp_max(self.free - 1)
-        moved = state.velocity[world, free]
-        lever = place - (at + turn(turned, self.center[scene, other]))
-        speed = moved[:, :3] + torch.linalg.cross(moved[:, 3:], lever)
+        speed = torch.zeros_like(place)
+        if self.free:
+            moved = state.velocity[world, other.clamp_max(self.free - 1)]
+            lever = place - (at + turn(turned, self.center[scene, other]))
+            speed = moved[:, :3] + torch.linalg.cross(moved[:, 3:], lever)
         if self.parts:
             part = (other - self.free).clamp_min(0)
             swung = self.swing(scene, part, place[:, None])[:, 0] * state.part_speed[world, part][:, None]

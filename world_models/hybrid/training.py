@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from .dynamics import SPEED, STEP, TURN, WHIRL, Dynamics, Motion
+from .dynamics import MOVES, SPEED, STEP, TURN, WHIRL, Dynamics, Motion
 from .experience import SLOW, Experience, rotation, standing
 from .geometry import Geometry, Hand, Sight, State
 from .kinematics import from_vector, matmul, matmul_back, orthonormal, to_vector, turn
@@ -251,7 +251,7 @@ class Trainer:
         around, data = sight.around, self._data
         part = around.body - self._geometry.free
         rows = (frame[around.world] + 1, part)
-        lever = self._net._handle(self._geometry, around)[2]
+        lever = self._net.handle(self._geometry, around)[2]
         wanted = data.part[rows] - state.part[around.world, part]
         before = data.part[rows[0] - 1, part]
         moves = (data.part_speed[rows].abs() > SLOW) | ((data.part[rows] - before).abs() > 1e-4)
@@ -271,7 +271,7 @@ class Trainer:
         for name, motion in motions.items():
             around = kinds[name].around
             go = motion.moves.sigmoid()
-            likely = go.mean(0) > 0.27
+            likely = motion.moves.mean(0) > MOVES
             if motion.spin is not None:
                 rows = (around.world, around.body)
                 turned = orthonormal(matmul(from_vector((motion.spin * go[..., None]).mean(0)), around.rotation))

@@ -152,12 +152,30 @@ def test_a_world_that_leaves_the_numbers_is_truncated_and_the_others_go_on(model
     env.close()
 
 
+def test_worlds_of_several_scenes_with_unequal_parts_start_as_in_physics(model: Model):
+    """Scenes without doors and drawers beside one with four."""
+    keywords = {"scene": ["kitchen", "one_cube", "blocks"], "task": "lift", "object_jitter": 0.02}
+    physics = gym.make_vec("PocketWorlds/Scan-v0", num_envs=9, **keywords).unwrapped
+    path = model("PocketWorlds/OpenDrawer-v0")
+    neural = gym.make_vec("PocketWorlds/Scan-v0", num_envs=9, **keywords, backend="neural", checkpoint=path).unwrapped
+    scenes = [env.reset(seed=1)[1]["scene_index"].tolist() for env in (physics, neural)]
+    assert scenes[0] == scenes[1]
+    assert set(scenes[0]) == {0, 1, 2}
+    kitchen = np.array(scenes[0]) == 0
+    for name in ("joint_pos", "object_pos", "object_mat", "grip_pos"):
+        np.testing.assert_allclose(neural.sensors()[name], physics.sensors()[name], atol=1e-5, err_msg=name)
+    for name in ("part_pos", "handle_pos", "handle_mat"):
+        ours, theirs = neural.sensors()[name][kitchen], physics.sensors()[name][kitchen]
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, err_msg=name)
+    assert np.isfinite(neural.step(np.zeros((9, 7), dtype=np.float32))[0]).all()
+
+
 def test_models_for_something_else_are_refused(model: Model, tmp_path: Path):
     def make(env_id: str, **keywords: Any) -> None:
         gym.make_vec(f"PocketWorlds/{env_id}", num_envs=1, **keywords).close()
 
     arm = model("PocketWorlds/Push-v0")
-    with pytest.raises(CheckpointError, match="another robot: links is 9, here it is 26"):
+    with pytest.raises(CheckpointError, match="is for robot 'panda', this one is 'hand'"):
         make("HandLift-v0", backend="neural", checkpoint=arm)
     with pytest.raises(CheckpointError, match="doors, drawers or buttons"):
         make("OpenDoor-v0", backend="neural", checkpoint=arm)
