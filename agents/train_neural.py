@@ -26,6 +26,7 @@ from ..world_models.hybrid.geometry import Geometry
 from ..world_models.hybrid.model import save_model
 from ..world_models.hybrid.scene import RobotForm, SceneForm
 from ..world_models.hybrid.training import TrainConfig, Trainer
+from .calibration import calibrate
 from .experience import Practice, gather
 
 Notify = Callable[[str, float], None]
@@ -62,7 +63,7 @@ class Lesson:
 
 
 def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynamics:
-    """Plays, trains and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
+    """Plays, trains, rehearses and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
 
     Raises:
         TaskError: the practices are not for one robot, or a keyword makes no sense.
@@ -79,7 +80,11 @@ def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynam
         _keep(kept, trainer)
     notify("training", 1.0)
     told = {"practices": [_plain(each) for each in course.practices], "frames": len(lesson.experience)}
-    save_model(out, dynamics, robot=lesson.robot, trained_on=told)
+    bare = work / "model.safetensors"
+    save_model(bare, dynamics, robot=lesson.robot, trained_on=told)
+    trust = calibrate(course.practices, bare, lambda done, count: notify("rehearsing", done / count))
+    notify("rehearsing", 1.0)
+    save_model(out, dynamics, trust, robot=lesson.robot, trained_on=told)
     return dynamics
 
 

@@ -22,6 +22,7 @@ from .tasks import TASKS, task_type
 from .warp_rendering import check_installed
 
 BACKENDS = ("physics", "neural")
+ON_OOD = ("ignore", "penalise", "truncate", "fallback_physics")
 SPLITS = ("train", "validation", "test", "all")
 REWARD_MODES = ("dense", "sparse")
 RENDER_MODES = ("human", "rgb_array")
@@ -40,6 +41,7 @@ class Keywords(TypedDict, total=False):
     robot: str | Path
     backend: str
     checkpoint: str | Path | None
+    on_ood: str
     obs_mode: str
     control_mode: str
     reward_mode: str
@@ -70,13 +72,17 @@ class Config:
             are for the hand, all others for an arm.
         backend: "physics" (MuJoCo) or "neural" (a learned model, docs/neural.md). checkpoint: of the neural backend, a
             .safetensors file; None: the one that comes with the package for the robot.
+        on_ood: what happens where the model is less sure than usual (`neural/ood` in infos): "ignore"; "penalise": the
+            reward is multiplied by 1 - `neural/strangeness`; "truncate": the episode is truncated; "fallback_physics":
+            the rest of the episode is physics. With backend="physics" nothing does.
         obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
             gives a Box, several a Dict (docs/observations.md).
         control_mode: "ee_delta", "ee_delta_pos", "joint_delta" or "joint_pos" (see `envs.control`); by default the
             robot's first.
         reward_mode: "dense" or "sparse", both in [0, 1].
         render_mode: "human" (a window that shows the first world), "rgb_array" or None.
-        renderer: of pictures: "gl" (OpenGL) or "warp" (MuJoCo Warp's ray-caster); they shade differently.
+        renderer: of pictures: "gl" (OpenGL), "warp" (MuJoCo Warp's ray-caster; it shades differently) or "neural"
+            (learned, needs no graphics; "neural:<file>": by a checkpoint of one's own, docs/neural.md).
         camera: of pictures in observations and of `render`: "front" (placed automatically), "wrist", or a
             scene's own.
         image_size: (width, height) of image observations, or one number for both. render_size: of `render`.
@@ -95,6 +101,7 @@ class Config:
     robot: str | Path = "panda"
     backend: str = "physics"
     checkpoint: str | Path | None = None
+    on_ood: str = "penalise"
     obs_mode: str = "state"
     control_mode: str = "ee_delta"
     reward_mode: str = "dense"
@@ -146,12 +153,13 @@ def parse(keywords: Mapping[str, Any]) -> Config:
         raise TaskError(f"checkpoint must be the path of a .safetensors file, got {config.checkpoint!r}")
     if config.checkpoint is not None and config.backend != "neural":
         raise TaskError(f"checkpoint is for backend='neural'; this environment has backend={config.backend!r}")
+    _choice("on_ood", config.on_ood, ON_OOD)
     _choice("control_mode", config.control_mode, CONTROL_MODES)
     _check_robot(robot, config)
     _choice("reward_mode", config.reward_mode, REWARD_MODES)
     if config.render_mode is not None:
         _choice("render_mode", config.render_mode, RENDER_MODES)
-    _choice("renderer", config.renderer, RENDERERS)
+    _check_renderer(config.renderer)
     if config.renderer == "warp":
         check_installed()
     parse_observations(config.obs_mode)
@@ -240,6 +248,14 @@ def _check_robot(robot: Robot, config: Config) -> None:
             f"control_mode={config.control_mode!r} is not for robot={config.robot!r}; "
             f"it takes {list(robot.control_modes)}"
         )
+
+
+def _check_renderer(renderer: Any) -> None:
+    if isinstance(renderer, str) and renderer.startswith("neural:"):
+        if renderer == "neural:":
+            raise TaskError("renderer='neural:' names no checkpoint; give 'neural' or 'neural:<file>.safetensors'")
+        return
+    _choice("renderer", renderer, RENDERERS)
 
 
 def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

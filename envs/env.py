@@ -47,6 +47,7 @@ class WorldEnv(gym.Env[Any, NDArray[np.float32]]):
         """Starts episode 0 of `seed`, or without a seed the next; `options={"episode": i}` chooses episode i."""
         first = self._np_random_seed is None
         super().reset(seed=seed)
+        self.vector.spec = self.spec  # with its limit of time, which a wrapper sees to
         seeds = [self.np_random_seed] if seed is not None or first else None
         observation, info = self.vector.reset(seed=seeds, options=options)
         return _row(observation), _single(info)

@@ -113,6 +113,12 @@ class Simulator(Protocol):
             (n,) True where the physics diverged: that world kept its previous state and sensors and must be reset.
         """
 
+    def diagnostics(self) -> Mapping[str, NDArray[Any]]:
+        """What infos are to tell of the simulation itself, (num_envs,) by name, live; nothing with physics."""
+
+    def audited(self, env_id: str) -> int | None:
+        """Control steps for which an audit found it to be like physics in an environment; None: it is physics."""
+
     def sensors(self) -> Sensors:
         """Named quantities of all worlds (see the module); live arrays, to be read and not written."""
 

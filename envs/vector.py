@@ -53,7 +53,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     runs the very episodes that `gym.make` runs after `reset(seed=s + j)`. `reset(options={"episode": e})` chooses e.
 
     Infos of every step: `is_success`, `reward/<term>` (raw terms in [0, 1]), `instruction`, `episode_index`,
-    `scene_index`, `physics_error`, each with a mask `_<key>`. A world whose physics diverges is truncated with
+    `scene_index`, `physics_error`, each with a mask `_<key>`; with `backend="neural"` also `neural/uncertainty` [m],
+    `neural/strangeness` and `neural/ood` (`envs.backends.confidence`). A world whose physics diverges is truncated with
     `physics_error` set, keeps its last finite observation, and is reset as any finished one.
     """
 
@@ -124,6 +125,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._measuring = Measuring(self.worlds, self.num_envs)
         self._keys = np.zeros(self.num_envs, dtype=np.uint64)
+        self._warned = False
         self._observer = Observer(self.config, self.task, self.simulator, self._measured)
         self.single_observation_space = self._observer.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -154,6 +156,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             for name, value in chosen.items()
             if value is not None
         }
+        self._warn()
         if isinstance(seed, (int, np.integer)):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
         self._schedule.seed(ids, seed, fallback=int(self.np_random_seed or 0))
@@ -339,6 +342,20 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._done[ids] = False
         self._instruct(ids)
 
+    def _warn(self) -> None:
+        """Says once that episodes are longer than what the model was audited for."""
+        if self._warned:
+            return
+        self._warned = True
+        audited = self.simulator.audited(self.spec.id if self.spec else "")
+        steps = self.max_episode_steps or (self.spec.max_episode_steps if self.spec else None)
+        if audited is not None and steps is not None and steps > audited:
+            told = f"for {audited} control steps" if audited else "for no number of control steps"
+            gym.logger.warn(
+                f"the neural model was audited {told} of this environment, whose episodes have {steps}; do not trust "
+                "it beyond (`pocketworlds bench audit`)"
+            )
+
     def _measured(self) -> Sensors:
         return self._measuring.measured(self.simulator.sensors(), self._keys, self._elapsed)
 
@@ -395,10 +412,15 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             played[moving] += 1
             evaluation = self.task.evaluate(self.simulator.sensors())
             reward = evaluation.dense if self.config.reward_mode == "dense" else evaluation.success.astype(np.float64)
+            doubts = self.simulator.diagnostics()
+            if self.config.on_ood == "penalise" and "neural/strangeness" in doubts:
+                reward = reward * (1.0 - doubts["neural/strangeness"])
             total[moving] += np.where(failed, 0.0, discount**number * reward)[moving]
             ended = evaluation.success & self.config.terminate_on_success & ~failed
             terminated[moving] = ended[moving]
             truncated[moving] = failed[moving]
+            if self.config.on_ood == "truncate" and "neural/ood" in doubts:
+                truncated[moving] |= (doubts["neural/ood"] & ~terminated)[moving]
             if self.max_episode_steps is not None:
                 truncated[moving] |= ((self._elapsed >= self.max_episode_steps) & ~terminated)[moving]
             self._show()
@@ -430,6 +452,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             "episode_index": self._schedule.episodes.copy(),
             "scene_index": self._schedule.scenes.copy(),
             "physics_error": failed.copy(),
+            **{name: told.copy() for name, told in self.simulator.diagnostics().items()},
         }
         mask = np.zeros(self.num_envs, dtype=np.bool_)
         mask[ids] = True

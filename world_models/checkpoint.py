@@ -43,6 +43,13 @@ class Card:
     measured: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
+    def audited(self, env_id: str) -> int:
+        """Control steps up to which it was audited in an environment; elsewhere, its shortest horizon."""
+        try:
+            return int(self.measured["audit"][env_id]["horizon"])
+        except (KeyError, TypeError, ValueError):
+            return self.horizon
+
 
 def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> None:
     """Writes a file, whole or not at all."""

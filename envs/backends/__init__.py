@@ -16,21 +16,30 @@ def make_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> Si
     Raises:
         CheckpointError: there is no model for this robot, or it cannot be used.
     """
-    if config.backend == "neural":
-        from .neural import NeuralSimulator  # torch takes its time
 
-        return NeuralSimulator(
+    def physics() -> PhysicsSimulator:
+        return PhysicsSimulator(
             worlds,
             num_envs,
-            checkpoint=config.checkpoint,
             control_mode=config.control_mode,
             num_threads=config.num_threads,
             renderer=config.renderer,
         )
-    return PhysicsSimulator(
+
+    if config.backend == "physics":
+        return physics()
+    from .neural import NeuralSimulator  # torch takes its time
+
+    neural = NeuralSimulator(
         worlds,
         num_envs,
+        checkpoint=config.checkpoint,
         control_mode=config.control_mode,
         num_threads=config.num_threads,
         renderer=config.renderer,
     )
+    if config.on_ood == "fallback_physics":
+        from .fallback import FallbackSimulator
+
+        return FallbackSimulator(neural, physics(), worlds)
+    return neural

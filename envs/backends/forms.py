@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -22,10 +23,17 @@ from .distances import Distance, geom_distance, union
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_FINE, _COARSE = 0.004, 0.02  # cells [m] of bodies and of what stands still
+_FINEST, _FINE, _COARSE = 0.003, 0.004, 0.02  # cells [m] around handles, of bodies, and of what stands still
 _MARGIN = 0.02  # [m] around a body
+_GRASP = 0.09  # [m] around a handle
 _ROOM = np.array([[-0.9, -0.9, -0.3], [0.9, 0.9, 1.0]])  # around the robot's base [m]
-_POINTS = {"arm": 27, "hand": 51}
+_POINTS = 51  # with which a hand feels, as many on each link
+_PALM_POINTS, _FACE_POINTS, _FINGER_POINTS = (
+    5,
+    6,
+    5,
+)  # of a gripper: on its body, on each pad's face, around each finger
+_FACE, _NEAR = 0.0015, 0.03  # [m]: how deep a pad's face is, and how large
 _FREE, _SLIDE = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
@@ -102,21 +110,23 @@ def robot_form(world: World) -> RobotForm:
     frame = _carrier(model, body, last)
     at, turned = base.inside(data.site_xpos[site]), base.turned(data.site_xmat[site].reshape(3, 3))
     touching = [g for g in range(model.ngeom) if _feels(model, g, body)]
-    clouds, links = [], []
+    clouds, places, links = [], [], []
     for geom in touching:
         points = base.inside(_surface(model, geom) @ data.geom_xmat[geom].reshape(3, 3).T + data.geom_xpos[geom])
         link = _carrier(model, int(model.geom_bodyid[geom]), last)
         clouds.append((points - frames[link][0]) @ frames[link][1])
+        places.append(points)
         links.append(np.full(len(points), link))
     points, owners = np.concatenate(clouds), np.concatenate(links)
     marks = [model.site(PREFIX + name).id for name in _markers(world)]
     holders = np.array([_carrier(model, int(model.site_bodyid[mark]), last) for mark in marks])
-    marked = [
-        (base.inside(data.site_xpos[m]) - frames[k][0]) @ frames[k][1] for m, k in zip(marks, holders, strict=True)
-    ]
-    count = _POINTS[world.robot.kind] // len(np.unique(owners))
-    mine = [np.flatnonzero(owners == link) for link in np.unique(owners)]
-    chosen = np.concatenate([rows[_spread(points[rows], count)] for rows in mine])
+    spots = base.inside(data.site_xpos[marks])
+    marked = [(spot - frames[k][0]) @ frames[k][1] for spot, k in zip(spots, holders, strict=True)]
+    if world.robot.kind == "arm":
+        chosen = _gripper_points(np.concatenate(places), owners, holders, spots)
+    else:
+        mine = [np.flatnonzero(owners == link) for link in np.unique(owners)]
+        chosen = np.concatenate([rows[_spread(points[rows], _POINTS // len(mine))] for rows in mine])
     return RobotForm(
         tree=tree,
         frame_link=frame,
@@ -128,6 +138,28 @@ def robot_form(world: World) -> RobotForm:
         marker_link=holders,
         marker_position=np.array(marked),
     )
+
+
+def _gripper_points(points: Array, owners: Ints, holders: Ints, spots: Array) -> Ints:
+    """Which of a gripper's surface points (n, 3) on links (n,) feel: those on the faces of its pads above all.
+
+    The pads, at `spots` (2, 3), are on the links `holders` (2,).
+    """
+    chosen = []
+    for link in np.unique(owners):
+        rows = np.flatnonzero(owners == link)
+        if link not in holders:
+            chosen.append(rows[_spread(points[rows], _PALM_POINTS)])
+            continue
+        side = int(np.flatnonzero(holders == link)[0])
+        inward = spots[1 - side] - spots[side]
+        near = rows[((points[rows] - spots[side]) ** 2).sum(1) < _NEAR**2]
+        depth = points[near] @ (inward / np.linalg.norm(inward))
+        face = near[depth > depth.max() - _FACE]
+        rest = np.setdiff1d(rows, face)
+        chosen.append(face[_spread(points[face], _FACE_POINTS)])
+        chosen.append(rest[_spread(points[rest], _FINGER_POINTS, beside=points[chosen[-1]])])
+    return np.concatenate(chosen)
 
 
 def scene_form(world: World) -> SceneForm:
@@ -148,11 +180,10 @@ def scene_form(world: World) -> SceneForm:
     geoms: dict[int, list[int]] = {body: [] for body in (*free, *moved)}
     for geom in range(model.ngeom):
         geoms.setdefault(owner[int(model.geom_bodyid[geom])], []).append(geom)
-    found = {body: _body(model, data, body, geoms[body]) for body in (*free, *moved)}
     return SceneForm(
         static=static,
-        bodies=tuple(found[body] for body in free),
-        parts=tuple(_part(world, data, int(j), found[body]) for j, body in zip(parts, moved, strict=True)),
+        bodies=tuple(_body(model, data, body, geoms[body]) for body in free),
+        parts=tuple(_part(world, data, int(j), geoms[body]) for j, body in zip(parts, moved, strict=True)),
         gravity=base.matrix.T @ model.opt.gravity,
     )
 
@@ -173,7 +204,9 @@ class _Base:
         return np.asarray(self.matrix.T @ matrix)
 
 
-def _body(model: mujoco.MjModel, data: mujoco.MjData, body: int, geoms: Sequence[int]) -> BodyForm:
+def _body(
+    model: mujoco.MjModel, data: mujoco.MjData, body: int, geoms: Sequence[int], handle: Array | None = None
+) -> BodyForm:
     geoms = [g for g in geoms if _collides(model, g)]
     at, turned = data.xpos[body], data.xmat[body].reshape(3, 3)
     center = np.asarray(model.body_ipos[body], dtype=np.float64)
@@ -187,8 +220,12 @@ def _body(model: mujoco.MjModel, data: mujoco.MjData, body: int, geoms: Sequence
     cloud = np.concatenate([_surface(model, g) @ pose(g)[1].T + pose(g)[0] for g in geoms])
     outer = cloud[np.abs(shape(cloud)) < 1e-3]
     low, high = cloud.min(0), cloud.max(0)
+    field = sample(shape, low - _MARGIN, high + _MARGIN, cell=_FINE)
+    if handle is not None:
+        corners = np.maximum(low - _MARGIN, handle - _GRASP), np.minimum(high + _MARGIN, handle + _GRASP)
+        field = replace(field, inset=sample(shape, *corners, cell=_FINEST))
     return BodyForm(
-        field=sample(shape, low - _MARGIN, high + _MARGIN, cell=_FINE),
+        field=field,
         probes=outer[_spread(outer, PROBES)],
         center=center,
         middle=(low + high) / 2,
@@ -198,14 +235,15 @@ def _body(model: mujoco.MjModel, data: mujoco.MjData, body: int, geoms: Sequence
     )
 
 
-def _part(world: World, data: mujoco.MjData, joint: int, form: BodyForm) -> PartForm:
+def _part(world: World, data: mujoco.MjData, joint: int, geoms: Sequence[int]) -> PartForm:
     model, base = world.model, _Base(world)
     body, dof = int(model.jnt_bodyid[joint]), int(model.jnt_dofadr[joint])
     limited = bool(model.jnt_limited[joint])
     low, high = model.jnt_range[joint] if limited else (-10.0, 10.0)
     number = {int(j): k for k, j in enumerate(world.part_qpos)}.get(int(model.jnt_qposadr[joint]))
     at, turned = data.xpos[body], data.xmat[body].reshape(3, 3)
-    handle = form.middle if number is None else turned.T @ (data.site_xpos[world.handle_sites[number]] - at)
+    taken = None if number is None else turned.T @ (data.site_xpos[world.handle_sites[number]] - at)
+    form = _body(model, data, body, geoms, taken)
     return PartForm(
         **form.__dict__,
         position=base.inside(at),
@@ -220,7 +258,7 @@ def _part(world: World, data: mujoco.MjData, joint: int, form: BodyForm) -> Part
         rest=float(model.qpos_spring[model.jnt_qposadr[joint]]),
         loss=float(model.dof_frictionloss[dof]),
         inertia=float(model.dof_M0[dof]),
-        handle=handle,
+        handle=form.middle if taken is None else taken,
     )
 
 
@@ -306,10 +344,16 @@ def _fibonacci(count: int) -> Array:
     return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], 1)
 
 
-def _spread(points: Array, count: int) -> Ints:
-    """Indices (count,) of points as far from each other as can be: each the farthest from those before."""
-    chosen = [int(np.argmax(((points - points.mean(0)) ** 2).sum(1)))]
-    nearest = ((points - points[chosen[0]]) ** 2).sum(1)
+def _spread(points: Array, count: int, beside: Array | None = None) -> Ints:
+    """Indices (count,) of points as far from each other, and from those `beside` them, as can be: each the farthest
+    from those before."""
+    chosen: list[int] = []
+    nearest = ((points - points.mean(0)) ** 2).sum(1)
+    if beside is not None:
+        nearest = ((points[:, None] - beside) ** 2).sum(2).min(1)
+    else:
+        chosen.append(int(np.argmax(nearest)))
+        nearest = ((points - points[chosen[0]]) ** 2).sum(1)
     while len(chosen) < count:
         chosen.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from ..control import make_controller
 from ..pictures import Pictures
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
 from ..world import World
+from .confidence import Confidence
 from .forms import model_shape, robot_form, scene_form
 from .physics import SUBSTEPS, processors
 from .places import Places
@@ -80,7 +82,7 @@ class NeuralSimulator:
         self._controller = make_controller(control_mode, worlds, num_envs, threads)
         self.action_size = self._controller.action_size
         robot, path = robot_form(world), checkpoint or shipped(world.robot.name)
-        self._dynamics, self.card = load_model(path)
+        self._dynamics, trust, self.card = load_model(path)
         if self.card.robot != world.robot.name:
             raise CheckpointError(
                 f"{path} is for robot {self.card.robot!r}, this one is {world.robot.name!r}; train a model for it with "
@@ -94,7 +96,8 @@ class NeuralSimulator:
         self.segmentation_names = self._pictures.segmentation_names
         self._all = np.arange(num_envs)
         self._state = self._blank()
-        self._sight: Sight | None = None
+        self._sight = self._geometry.see(self._state)
+        self.confidence = Confidence(num_envs, trust)
         self._sensors = self._places.arrays(num_envs)
 
     def reset(self, ids: Ids, episodes: Episodes) -> None:
@@ -106,8 +109,8 @@ class NeuralSimulator:
         with torch.no_grad():
             force = self._dynamics.forces(self._dynamics.force_inputs(state, target, sight))
             state = replace(state, force=self._dynamics.newtons(force))
-        self._put(ids, state)
-        self._sight = None
+        self._put(ids, state, sight)
+        self.confidence.reset(ids)
         self._read(ids, state, sight.hand, target)
         self._controller.reset(ids, self._sensors)
 
@@ -116,10 +119,9 @@ class NeuralSimulator:
         rows = self._all if ids is None else ids
         whole = len(rows) == self.num_envs
         target = torch.from_numpy(self._places.ordered(self._controller.target(rows, action[rows], self._sensors)))
-        state = self._state if whole else self._state[torch.from_numpy(rows)]
-        with torch.no_grad():
-            sight = self._sight if whole and self._sight is not None else self._geometry.see(state)
-            after, sight, _ = self._dynamics.step(self._geometry, state, target, sight)
+        chosen = torch.from_numpy(rows)
+        state, sight = (self._state, self._sight) if whole else (self._state[chosen], self._sight.of(chosen))
+        after, sight, doubt = self._dynamics.step(self._geometry, state, target, sight)
         good = (
             torch.stack([getattr(after, item.name).flatten(1).sum(1) for item in fields(after)[1:]]).sum(0).isfinite()
         )
@@ -127,11 +129,27 @@ class NeuralSimulator:
         if whole and bool(good.all()):
             self._state, self._sight = after, sight
         else:
+            fine = good.nonzero()[:, 0]
             failed[rows[~good.numpy()]] = True
-            self._put(rows[good.numpy()], after[good])
-            self._sight = None
-        self._read(rows[good.numpy()], after[good], sight.hand[good], target[good])
+            rows, after, sight, target, doubt = (
+                rows[good.numpy()],
+                after[fine],
+                sight.of(fine),
+                target[fine],
+                doubt[fine],
+            )
+            self._put(rows, after, sight)
+        self.confidence.add(rows, doubt)
+        self._read(rows, after, sight.hand, target)
         return failed
+
+    def diagnostics(self) -> dict[str, NDArray[Any]]:
+        """See `Simulator` and `Confidence`."""
+        return self.confidence.told
+
+    def audited(self, env_id: str) -> int:
+        """See `Simulator`."""
+        return self.card.audited(env_id)
 
     def sensors(self) -> Sensors:
         """See `Simulator`."""
@@ -142,6 +160,7 @@ class NeuralSimulator:
         rows = self._all if ids is None else ids
         state = self._state[torch.from_numpy(rows)]
         flat = [getattr(state, item.name).flatten(1).numpy() for item in fields(state)[1:]]
+        flat.append(self.confidence.save(rows))
         return SimulatorState(
             member=self._member[rows].copy(),
             physics=np.concatenate(flat, axis=1).astype(np.float64),
@@ -159,8 +178,9 @@ class NeuralSimulator:
             shape = getattr(self._state, item.name).shape[1:]
             parts[item.name] = flat[:, start : start + shape.numel()].reshape(len(flat), *shape)
             start += shape.numel()
-        self._put(rows, State(**parts))
-        self._sight = None
+        whole = State(**parts)
+        self._put(rows, whole, self._geometry.see(whole))
+        self.confidence.restore(rows, state.physics[:, start:])
         for name, values in self._controller.get_state().items():
             values[rows] = state.controller[name]
         for name, sensed in self._sensors.items():
@@ -203,14 +223,11 @@ class NeuralSimulator:
         )
         return places.start(self._geometry, episodes)
 
-    def _put(self, ids: Ids, state: State) -> None:
+    def _put(self, ids: Ids, state: State, sight: Sight) -> None:
         """Puts m worlds into the batch at `ids` (m,)."""
         rows = torch.from_numpy(ids)
-        changed = {}
-        for item in fields(state):
-            changed[item.name] = values = getattr(self._state, item.name).clone()
-            values[rows] = getattr(state, item.name)
-        self._state = State(**changed)
+        self._state.put(rows, state)
+        self._sight = self._sight.put(rows, sight)
 
     def _read(self, ids: Ids, state: State, hand: Hand, target: Tensor) -> None:
         """Refreshes the sensors of worlds `ids` (m,) from their states."""

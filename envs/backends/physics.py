@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -144,6 +145,14 @@ class PhysicsSimulator:
     def members(self) -> Ids:
         """(num_envs,) which of the scenes each world has, live."""
         return self._member
+
+    def diagnostics(self) -> dict[str, NDArray[Any]]:
+        """See `Simulator`."""
+        return {}
+
+    def audited(self, env_id: str) -> None:
+        """See `Simulator`."""
+        return None
 
     def sensors(self) -> Sensors:
         """See `Simulator`."""

@@ -78,7 +78,8 @@ def test_sets_of_different_scenes_are_joined_and_parted(tmp_path: Path):
 def test_a_model_is_made_and_plays(tmp_path: Path):
     out = tmp_path / "made.safetensors"
     train_neural(course("Push-v0"), tmp_path / "work", out, quiet)
-    _, card = load_model(out)
+    _, trust, card = load_model(out)
+    assert trust.fitted
     assert card.trained_on["practices"][0]["env_id"] == "PocketWorlds/Push-v0"
     env = gym.make_vec("PocketWorlds/Push-v0", num_envs=2, backend="neural", checkpoint=out)
     env.reset(seed=0)

@@ -29,11 +29,12 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_comes_back(model: Path):
-    dynamics, card = load_model(model)
+    dynamics, trust, card = load_model(model)
     assert (dynamics.shape, card.robot, card.trained_on) == (SHAPE, "panda", {"Push-v0": 10})
     expected = Dynamics(SHAPE, seed=3).state_dict()
     assert all(torch.equal(expected[name], values) for name, values in dynamics.state_dict().items())
     assert not dynamics.training
+    assert not trust.fitted
     assert list(model.parent.iterdir()) == [model]
 
 
@@ -49,7 +50,7 @@ def rewritten(model: Path, *, card: dict | None = None, **changed: torch.Tensor 
     save_file(tensors, model, metadata={"pocketworlds": json.dumps(told | (card or {}))})
 
 
-BIAS = "robot_linear.bias"
+BIAS = "dynamics/robot_linear.bias"
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ BIAS = "robot_linear.bias"
     [
         ({BIAS: torch.full((18,), float("nan"))}, {}, "not finite"),
         ({BIAS: torch.full((18,), float("inf"))}, {}, "not finite"),
-        ({BIAS: torch.zeros(17)}, {}, r"robot_linear.bias is torch.float32 \(17,\), its model needs .* \(18,\)"),
+        ({BIAS: torch.zeros(17)}, {}, r"dynamics/robot_linear.bias is torch.float32 \(17,\), its model needs .* \(18,\)"),
         ({BIAS: torch.zeros(18, dtype=torch.float64)}, {}, "torch.float64"),
-        ({BIAS: None}, {}, "lacks robot_linear.bias"),
+        ({BIAS: None}, {}, "lacks dynamics/robot_linear.bias"),
         ({"more": torch.zeros(1)}, {}, "holds more"),
         ({}, {"format": 99}, "format 99"),
         ({}, {"kind": "pixel"}, "kind 'pixel'"),

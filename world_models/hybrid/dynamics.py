@@ -97,7 +97,11 @@ class Dynamics(nn.Module):
         self.register_buffer("robot_scale", torch.ones(2 * shape.links))
         self.inputs = nn.ModuleDict({name: Normaliser(size) for name, (size, _) in sizes.items()})
         self.networks = nn.ModuleDict(
-            {name: Ensemble(shape.members, [size, *hidden, out], generator) for name, (size, out) in sizes.items()}
+            {
+                # Forces are told and lead to nothing: how sure they are is not asked.
+                name: Ensemble(1 if name == "force" else shape.members, [size, *hidden, out], generator)
+                for name, (size, out) in sizes.items()
+            }
         )
 
     @property
@@ -268,13 +272,17 @@ class Dynamics(nn.Module):
                 the state.
 
         Returns:
-            The next state and what is seen then; and how far (n,) [m] the networks disagree about where things go.
+            The next state and what is seen then; and (n, 3) how far the networks disagree about where things go [m],
+            and about the robot, in parts of what is usually left of its motion by a linear model; and how near the hand
+            is to things, 1 in contact.
         """
-        found = self.move_robot(self.robot_inputs(state, target, sight)).mean(0)
+        guesses = self.move_robot(self.robot_inputs(state, target, sight))
+        found = guesses.mean(0)
         links = self.shape.links
         joints, speeds = state.joints + found[:, :links], found[:, links:]
         after = geometry.hand(joints)
         doubt = found.new_zeros(len(found))
+        about_robot = ((guesses - found) / self.robot_scale).square().mean((0, 2)).sqrt()
         position, rotation, velocity = (x.clone() for x in (state.position, state.rotation, state.velocity))
         part, part_speed = state.part.clone(), state.part_speed.clone()
         everything = sight.around
@@ -321,7 +329,8 @@ class Dynamics(nn.Module):
         )
         sight = geometry.see(state, after)
         force = self.newtons(self.forces(self.force_inputs(state, target, sight)))
-        return replace(state, force=force), sight, doubt
+        near = _contact(sight.near.amin(1))
+        return replace(state, force=force), sight, torch.stack([doubt, about_robot, near], 1)
 
     # -- what several networks see ---------------------------------------------------------------------------------
 

@@ -28,11 +28,13 @@ class Field:
     Attributes:
         low: (3,) corner of the grid [m]. cell: edge of a cell [m].
         values: (X, Y, Z, 4) distance [m] at each cell's centre, and the gradient.
+        inset: a finer field of the same thing, which counts inside of its grid: around what is thin.
     """
 
     low: Array
     cell: float
     values: NDArray[np.float32]
+    inset: Field | None = None
 
 
 def sample(distance: Distance, low: Array, high: Array, *, cell: float) -> Field:
@@ -66,9 +68,16 @@ class Fields(nn.Module):
     last: Tensor
     strides: Tensor
     starts: Tensor
+    insets: Tensor
 
     def __init__(self, fields: Sequence[Field]) -> None:
         super().__init__()
+        fine = [field.inset for field in fields if field.inset is not None]
+        insets, number = list(range(len(fields))), len(fields)
+        for k, field in enumerate(fields):
+            if field.inset is not None:
+                insets[k], number = number, number + 1
+        self._fine, fields = bool(fine), [*fields, *fine]
         sizes = [int(np.prod(field.values.shape[:3])) for field in fields]
         table = np.concatenate([field.values.reshape(-1, 4) for field in fields])
         last = np.array([field.values.shape[:3] for field in fields]) - 1
@@ -84,16 +93,23 @@ class Fields(nn.Module):
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32), persistent=False)
         starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]), dtype=torch.int64)
         self.register_buffer("starts", starts, persistent=False)
+        self.register_buffer("insets", torch.tensor(insets), persistent=False)
 
     def forward(self, which: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (n, P) [m] and gradients (n, P, 3) of points (n, P, 3) to the things number `which` (n,).
 
         Points outside of a grid get the distance at its border, and the way there on top.
         """
-        low, cell, last = self.low[which, None], self.cell[which, None], self.last[which, None]
+        which = which[:, None]
+        if self._fine:
+            inner = self.insets[which]
+            apart = (points - self.low[inner]) / self.cell[inner]
+            within = ((apart >= 0) & (apart <= self.last[inner] + 1)).all(-1)
+            which = torch.where(within, inner, which)
+        low, cell, last = self.low[which], self.cell[which], self.last[which]
         place = (points - low) / cell
         index = torch.minimum(place.detach().nan_to_num().floor().clamp_min(0.0), last)
-        flat = (index * self.strides[which, None]).sum(-1).long() + self.starts[which, None]
+        flat = (index * self.strides[which]).sum(-1).long() + self.starts[which]
         found = self.table[flat]
         apart = (place - index - 0.5) * cell
         inside = torch.maximum(torch.minimum(apart, cell / 2), -cell / 2)

@@ -7,7 +7,7 @@ parts are filled up with nothing. Bodies are the free ones, then the parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +28,15 @@ class Rows:
     def __getitem__(self, rows: Any) -> Self:
         """Some of the rows."""
         return type(self)(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+    def put(self, rows: Tensor, other: Self) -> None:
+        """Writes the m rows of another over rows (m,) of these."""
+        for item in fields(self):
+            getattr(self, item.name)[rows] = getattr(other, item.name)
+
+    def beside(self, other: Self) -> Self:
+        """These rows, and then those of another."""
+        return type(self)(*(torch.cat([getattr(x, item.name) for x in (self, other)]) for item in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,23 @@ class Sight:
     around: Around
     near: Tensor
     still: Tensor
+
+    def of(self, worlds: Tensor) -> Sight:
+        """The same of m of the worlds (m,), which then are 0 to m - 1."""
+        place = torch.full((len(self.near),), -1, dtype=torch.int64, device=worlds.device)
+        place[worlds] = torch.arange(len(worlds), device=worlds.device)
+        around = self.around[place[self.around.world] >= 0]
+        around = replace(around, world=place[around.world])
+        return Sight(self.hand[worlds], around, self.near[worlds], self.still[worlds])
+
+    def put(self, worlds: Tensor, other: Sight) -> Sight:
+        """The same, with what another says of m worlds as that of worlds (m,); its own numbers are written over."""
+        others = torch.ones(len(self.near), dtype=torch.bool, device=worlds.device)
+        others[worlds] = False
+        new = replace(other.around, world=worlds[other.around.world])
+        self.hand.put(worlds, other.hand)
+        self.near[worlds], self.still[worlds] = other.near, other.still
+        return replace(self, around=self.around[others[self.around.world]].beside(new))
 
 
 class Geometry(nn.Module):

@@ -7,21 +7,28 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ...errors import CheckpointError
 from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
 from .dynamics import Dynamics, Shape
+from .trust import Trust
 
 KIND = "hybrid"
+_DYNAMICS, _TRUST = "dynamics/", "trust/"
 
 
-def save_model(path: Path, dynamics: Dynamics, *, robot: str, **told: Any) -> None:
-    """Writes a model, whole or not at all; `told` are further entries of its card, see `Card`."""
+def save_model(path: Path, dynamics: Dynamics, trust: Trust | None = None, *, robot: str, **told: Any) -> None:
+    """Writes a model, whole or not at all; `told` are further entries of its card, see `Card`.
+
+    Without `trust`, nobody has measured yet how far it can be trusted.
+    """
     card = Card(kind=KIND, robot=robot, settings=asdict(dynamics.shape), **told)
-    save_checkpoint(path, card, dynamics.state_dict())
+    save_checkpoint(path, card, _tensors(dynamics, trust or Trust()))
 
 
-def load_model(path: str | Path) -> tuple[Dynamics, Card]:
-    """A model and its card.
+def load_model(path: str | Path) -> tuple[Dynamics, Trust, Card]:
+    """A model, how far to trust it, and its card.
 
     Raises:
         CheckpointError: the file cannot be used; the message says why, and what to do.
@@ -29,10 +36,18 @@ def load_model(path: str | Path) -> tuple[Dynamics, Card]:
     card, tensors = load_checkpoint(path)
     if card.kind != KIND:
         raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {KIND!r}")
-    dynamics = Dynamics(_shape(path, card.settings))
-    check_tensors(path, dynamics.state_dict(), tensors)
-    dynamics.load_state_dict(tensors)
-    return dynamics.eval(), card
+    dynamics, trust = Dynamics(_shape(path, card.settings)), Trust()
+    check_tensors(path, _tensors(dynamics, trust), tensors)
+    for prefix, module in ((_DYNAMICS, dynamics), (_TRUST, trust)):
+        module.load_state_dict(
+            {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
+        )
+    return dynamics.eval(), trust.eval(), card
+
+
+def _tensors(dynamics: Dynamics, trust: Trust) -> dict[str, Tensor]:
+    parts = ((_DYNAMICS, dynamics), (_TRUST, trust))
+    return {f"{prefix}{name}": values for prefix, module in parts for name, values in module.state_dict().items()}
 
 
 def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +16,12 @@ from gymnasium.vector import AutoresetMode
 from pocketworlds import CheckpointError, TaskError
 from pocketworlds.agents.sb3 import make_sb3_env
 from pocketworlds.envs import VectorEnvWarning, check_vector_env
-from pocketworlds.envs.backends.forms import model_shape, robot_form
 from pocketworlds.registry import ENVIRONMENTS
-from pocketworlds.world_models.hybrid.dynamics import Dynamics
-from pocketworlds.world_models.hybrid.model import save_model
+from pocketworlds.world_models.checkpoint import load_checkpoint, save_checkpoint
+
+from .conftest import Model
 
 TASKS = [env_id for env_id in ENVIRONMENTS if not env_id.endswith("Scan-v0")]
-Model = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """Makes small models with random networks, one an environment: what moves, moves somehow."""
-    folder, made = tmp_path_factory.mktemp("models"), {}
-
-    def make(env_id: str) -> Path:
-        path = folder / f"{env_id.replace('/', '-')}.safetensors"
-        if env_id not in made:
-            env = gym.make_vec(env_id, num_envs=1)
-            world = env.unwrapped.world
-            shape = model_shape(world, robot_form(world))
-            torch.manual_seed(0)
-            dynamics = Dynamics(type(shape)(**{**shape.__dict__, "members": 2, "width": 16}))
-            with torch.no_grad():
-                dynamics.robot_scale.fill_(0.02)
-            save_model(path, dynamics, robot=world.robot.name)
-            env.close()
-            made[env_id] = path
-        return path
-
-    return make
 
 
 @pytest.mark.parametrize("env_id", TASKS)
@@ -185,3 +161,17 @@ def test_models_for_something_else_are_refused(model: Model, tmp_path: Path):
         make("Push-v0", checkpoint=arm)
     with pytest.raises(TaskError, match="checkpoint must be the path"):
         make("Push-v0", backend="neural", checkpoint=3)
+
+
+@pytest.mark.parametrize(("told", "warns"), [({"horizon": 60}, False), ({"horizon": 20}, True), ({}, True)])
+def test_episodes_longer_than_what_was_audited_warn_once(told: dict[str, int], warns: bool, model: Model):
+    card, tensors = load_checkpoint(model("PocketWorlds/Push-v0"))
+    audits = {"PocketWorlds/Push-v0": told, "PocketWorlds/Lift-v0": {"horizon": 1}} if told else {}
+    path = model("PocketWorlds/Push-v0").with_name(f"audited-{told.get('horizon')}.safetensors")
+    save_checkpoint(path, replace(card, horizon=0, measured={"audit": audits}), tensors)
+    env = gym.make_vec("PocketWorlds/Push-v0", num_envs=1, max_episode_steps=50, backend="neural", checkpoint=path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        env.reset(seed=0)
+        env.reset(seed=1)
+    assert sum("audited" in str(each.message) for each in caught) == warns

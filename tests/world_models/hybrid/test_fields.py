@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,3 +53,17 @@ def test_large_things_get_larger_cells():
     field = sample(ball([0, 0, 0], 0.5), np.full(3, -2.0), np.full(3, 2.0), cell=0.001)
     assert field.values[..., 0].size <= 500_000
     assert field.cell == pytest.approx((64 / 400_000) ** (1 / 3))
+
+
+def test_an_inset_counts_inside_of_its_grid_and_only_for_its_thing():
+    plain = sample(ball([0, 0, 0], 0.05), LOW, HIGH, cell=0.02)
+    fine = replace(plain, inset=sample(ball([0, 0, 0], 0.05), np.full(3, -0.06), np.full(3, 0.0), cell=0.002))
+    points = torch.tensor(np.random.default_rng(2).uniform(-0.09, 0.09, (1, 4000, 3)), dtype=torch.float32)
+    inside = ((points[0] > -0.06) & (points[0] < 0)).all(1).numpy()
+    exact = np.linalg.norm(points[0].numpy(), axis=1) - 0.05
+    both = Fields([plain, fine])
+    without, _ = both(torch.tensor([0]), points)
+    having, _ = both(torch.tensor([1]), points)
+    np.testing.assert_array_equal(without[0][~inside], having[0][~inside])
+    shell = inside & (exact > -0.03)
+    assert np.abs(having[0].numpy() - exact)[shell].max() < 4e-4 < np.abs(without[0].numpy() - exact)[shell].max()

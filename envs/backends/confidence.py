@@ -1,0 +1,59 @@
+"""What infos say about how sure a neural simulator is; see `world_models.hybrid.trust`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...world_models.hybrid.trust import Signs, Trust
+from ..simulator import Array, Ids
+
+
+class Confidence:
+    """Of `num_envs` worlds.
+
+    Attributes:
+        signs: what happened in their episodes.
+        told: what infos say, live: `neural/uncertainty` [m], how far the position of any thing is off at most, nine
+            times in ten (infinite where the model was not calibrated); `neural/strangeness`, 0 where the networks
+            disagree as usual, 1 where they do so twice as much; `neural/ood`, whether more than usual.
+    """
+
+    def __init__(self, num_envs: int, trust: Trust) -> None:
+        self._trust, self.signs = trust, Signs(num_envs)
+        self.told: dict[str, NDArray[Any]] = {
+            "neural/uncertainty": np.zeros(num_envs),
+            "neural/strangeness": np.zeros(num_envs),
+            "neural/ood": np.zeros(num_envs, dtype=np.bool_),
+        }
+        self.reset(np.arange(num_envs))
+
+    def reset(self, ids: Ids) -> None:
+        """Begins episodes in worlds `ids` (m,)."""
+        self.signs.reset(torch.from_numpy(ids))
+        self._tell(ids)
+
+    def add(self, ids: Ids, doubt: Tensor) -> None:
+        """Takes what a step in worlds `ids` (m,) said of itself (m, 3); see `Dynamics.step`."""
+        self.signs.add(torch.from_numpy(ids), doubt)
+        self._tell(ids)
+
+    def save(self, ids: Ids) -> Array:
+        """What worlds `ids` (m,) need to go on."""
+        return np.asarray(self.signs.save(torch.from_numpy(ids)).numpy(), dtype=np.float64)
+
+    def restore(self, ids: Ids, kept: Array) -> None:
+        """Puts back what `save` gave."""
+        self.signs.restore(torch.from_numpy(ids), torch.from_numpy(kept.astype(np.float32)))
+        self._tell(ids)
+
+    def _tell(self, ids: Ids) -> None:
+        rows = torch.from_numpy(ids)
+        self.told["neural/uncertainty"][ids] = self._trust.bound(self.signs.numbers(rows)).numpy()
+        excess = self._trust.strangeness(self.signs.recent[rows]).numpy()
+        self.told["neural/strangeness"][ids] = np.clip(excess - 1.0, 0.0, 1.0)
+        self.told["neural/ood"][ids] = excess > 1.0

@@ -1,0 +1,129 @@
+"""What happens where a model is less sure than usual: infos, rewards, ends of episodes, physics that takes over."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from pocketworlds import TaskError
+from pocketworlds.envs import check_vector_env
+from pocketworlds.world_models.hybrid.trust import Trust
+
+from .conftest import Model
+
+PUSH = "PocketWorlds/Push-v0"
+
+
+@pytest.fixture(scope="module")
+def wary() -> Trust:
+    """Finds everything strange."""
+    trust = Trust()
+    trust.usual.fill_(1e-9)
+    return trust
+
+
+@pytest.fixture(scope="module")
+def bold() -> Trust:
+    """Finds nothing strange."""
+    trust = Trust()
+    trust.usual.fill_(1e9)
+    return trust
+
+
+def make(model: Model, trust: Trust | None, on_ood: str, count: int = 3, **keywords: object) -> gym.vector.VectorEnv:
+    return gym.make_vec(
+        PUSH,
+        num_envs=count,
+        backend="neural",
+        checkpoint=model(PUSH, trust),
+        on_ood=on_ood,
+        autoreset_mode=AutoresetMode.DISABLED,
+        **keywords,
+    )
+
+
+def actions(steps: int, count: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (steps, count, 7)).astype(np.float32)
+
+
+def test_infos_tell_how_sure_it_is(model: Model, bold: Trust):
+    env = make(model, bold, "ignore")
+    _, info = env.reset(seed=0)
+    assert (info["neural/uncertainty"] >= 0).all()
+    before = info["neural/uncertainty"].copy()
+    for action in actions(6):
+        *_, info = env.step(action)
+    assert np.isfinite(info["neural/uncertainty"]).all()
+    assert not np.array_equal(info["neural/uncertainty"], before)
+    assert not info["neural/ood"].any()
+    assert "neural/uncertainty" not in gym.make_vec(PUSH, num_envs=1).reset(seed=0)[1]
+
+
+def test_rewards_are_taken_away_where_it_is_strange(model: Model, wary: Trust, bold: Trust):
+    rewards = {}
+    for name, trust, on_ood in (
+        ("ignored", wary, "ignore"),
+        ("penalised", wary, "penalise"),
+        ("usual", bold, "penalise"),
+    ):
+        env = make(model, trust, on_ood)
+        env.reset(seed=0)
+        rewards[name] = env.step(actions(1)[0])[1]
+    assert (rewards["ignored"] > 0).all()
+    assert (rewards["penalised"] == 0).all()
+    np.testing.assert_array_equal(rewards["usual"], rewards["ignored"])
+
+
+def test_episodes_end_where_it_is_strange(model: Model, wary: Trust, bold: Trust):
+    for trust, ends in ((wary, True), (bold, False)):
+        env = make(model, trust, "truncate")
+        env.reset(seed=0)
+        _, _, terminated, truncated, info = env.step(actions(1)[0])
+        assert (truncated == ends).all()
+        assert not terminated.any()
+        assert (info["neural/ood"] == ends).all()
+
+
+def test_physics_takes_over_and_goes_on_as_physics_does(model: Model, wary: Trust):
+    """From the hand-over on, a world is what physics makes of the same state and the same actions."""
+    env = make(model, wary, "fallback_physics").unwrapped
+    plain = make(model, wary, "ignore").unwrapped
+    played = actions(12)
+    for each in (env, plain):
+        each.reset(seed=0)
+        *_, info = each.step(played[0])
+    assert info["neural/ood"].all()
+    simulator = env.simulator
+    state = simulator._give(plain.simulator.get_state())
+    physics = gym.make_vec(PUSH, num_envs=3, autoreset_mode=AutoresetMode.DISABLED).unwrapped
+    physics.reset(seed=0)
+    physics.simulator.set_state(state)
+    for action in played[1:]:
+        *_, info = env.step(action)
+        physics.simulator.step(action.astype(np.float64))
+    assert info["neural/fallback"].all()
+    for name in ("joint_pos", "object_pos", "grip_pos"):
+        np.testing.assert_array_equal(env.sensors()[name], physics.sensors()[name], err_msg=name)
+
+
+def test_the_fallback_passes_the_checks_of_a_vector_environment(model: Model):
+    trust = Trust()
+    trust.usual.copy_(torch.tensor([1e9, 0.02]))  # some worlds, some of the time
+    report = check_vector_env(
+        PUSH,
+        backend="neural",
+        checkpoint=model(PUSH, trust),
+        on_ood="fallback_physics",
+        max_episode_steps=4,
+        steps=9,
+        obs_mode="state+rgb",
+        image_size=16,
+    )
+    assert {"observations", "same-step", "copies", "batch", "state"} <= set(report.passed)
+
+
+def test_nonsense_is_refused(model: Model):
+    with pytest.raises(TaskError, match="on_ood"):
+        make(model, None, "panic")
