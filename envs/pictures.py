@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,10 @@ class Pictures:
 
         Args:
             worlds: the scenes. qpos: (num_envs, nq) of all worlds, live. member: (num_envs,) their scenes, live.
-            renderer: "gl" or "warp". period: of the window's pictures [s].
+            renderer: see `envs.rendering`. period: of the window's pictures [s].
         """
         self._worlds, self._qpos, self._member = worlds, qpos, member
-        self._kind = WarpRenderer if renderer == "warp" else GLRenderer
+        self._kind = _kind(renderer)
         self._period = period
         self.segmentation_names = segmentation_names(worlds)
         self._renderers: dict[tuple[int, int, int, bool], Renderer] = {}
@@ -92,3 +93,15 @@ class Pictures:
             table = segmentation(world.drawn, self.segmentation_names)
             self._renderers[key] = self._kind(world, table, self._qpos, width=width, height=height, fine=fine)
         return self._renderers[key]
+
+
+def _kind(renderer: str) -> Callable[..., Renderer]:
+    """What makes a renderer."""
+    if renderer == "warp":
+        return WarpRenderer
+    if renderer == "gl":
+        return GLRenderer
+    from .neural_rendering import NeuralRenderer  # torch takes its time
+
+    _, _, file = renderer.partition(":")
+    return partial(NeuralRenderer, checkpoint=file or None)

@@ -17,9 +17,8 @@ from ..errors import MissingDependencyError
 from ..scenes.gl import ensure_gl, gl_device
 from .segmentation import Segmentation
 from .simulator import Ids, Images, RendererInfo
-from .world import World
 
-RENDERERS = ("gl", "warp")
+RENDERERS = ("gl", "warp", "neural")
 
 # Samples a pixel, slices and stacks of round shapes, squares of a plane.
 _FINE = (4, 28, 16, 4)  # MuJoCo's defaults
@@ -34,6 +33,19 @@ SMALL = 128
 _GEOM, _SITE = int(mujoco.mjtObj.mjOBJ_GEOM), int(mujoco.mjtObj.mjOBJ_SITE)
 _OFF = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
 _SEGMENT = [int(mujoco.mjtRndFlag.mjRND_SEGMENT), int(mujoco.mjtRndFlag.mjRND_IDCOLOR)]
+
+
+def roundness(width: int, height: int, *, fine: bool) -> tuple[int, int, int, int]:
+    """How finely a picture is drawn: samples a pixel, slices and stacks of round shapes, squares of a plane."""
+    return _FINE if fine else _SMALL if max(width, height) <= SMALL else _FAST
+
+
+class Drawn(Protocol):
+    """Something to draw: a `World`, for example."""
+
+    @property
+    def drawn(self) -> mujoco.MjModel:
+        """Its model with all that is seen of it."""
 
 
 class Renderer(Protocol):
@@ -60,7 +72,7 @@ class GLRenderer:
     """MuJoCo's classic renderer, in software or on a graphics card; see `Renderer`."""
 
     def __init__(
-        self, world: World, table: Segmentation, qpos: NDArray[np.float64], *, width: int, height: int, fine: bool
+        self, world: Drawn, table: Segmentation, qpos: NDArray[np.float64], *, width: int, height: int, fine: bool
     ) -> None:
         """Opens a graphics context.
 
@@ -82,8 +94,8 @@ class GLRenderer:
         # Read once, when the context is made: a frame buffer just large enough, and how round a capsule is.
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         quality = model.vis.quality
-        chosen = _FINE if fine else _SMALL if max(width, height) <= SMALL else _FAST
-        quality.offsamples, quality.numslices, quality.numstacks, quality.numquads = chosen
+        samples, slices, stacks, quads = roundness(width, height, fine=fine)
+        quality.offsamples, quality.numslices, quality.numstacks, quality.numquads = samples, slices, stacks, quads
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:

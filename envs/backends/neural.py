@@ -41,7 +41,7 @@ def shipped(robot: str) -> Path:
     """
     path = SHIPPED / f"{robot}.safetensors"
     if not path.is_file():
-        found = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
+        found = sorted(file.stem for file in SHIPPED.glob("*.safetensors") if file.stem != "renderer")
         raise CheckpointError(
             f"no neural model comes with the package for robot {robot!r} (there are {found}); train one with "
             "`pocketworlds train neural` and pass checkpoint=<file>"

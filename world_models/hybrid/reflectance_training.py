@@ -1,0 +1,90 @@
+"""Training of how surfaces throw light back, from pictures of another renderer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .reflectance import Reflectance, Sightings
+from .training import Notify
+
+
+@dataclass(frozen=True)
+class ShadingConfig:
+    """How long and how.
+
+    Attributes:
+        steps: of the optimiser. rate: its highest learning rate; it rises for `warmup` steps and falls as a cosine.
+        batch: pixels at a time.
+    """
+
+    steps: int = 2000
+    rate: float = 5e-3
+    warmup: int = 100
+    batch: int = 2048
+    seed: int = 0
+
+
+class ReflectanceTrainer:
+    """Trains a network on pixels; `advance` goes on, `state` and `restore` keep and bring back where it was."""
+
+    def __init__(self, network: Reflectance, seen: Sightings, config: ShadingConfig) -> None:
+        self._net, self._data, self._config = network, seen, config
+        self._random = torch.Generator().manual_seed(config.seed)
+        self._optimizer = torch.optim.Adam(network.parameters(), lr=config.rate, betas=(0.9, 0.99))
+        self.done = 0
+
+    def advance(self, notify: Notify | None = None, *, every: int = 100, until: float | None = None) -> bool:
+        """Goes on to the end, or until a time (`time.monotonic`) is reached; says whether it is finished."""
+        total = 0.0
+        self._net.train()
+        while self.done < self._config.steps:
+            if until is not None and time.monotonic() > until:
+                return False
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._rate()
+            rows = torch.randint(len(self._data), (self._config.batch,), generator=self._random)
+            error = self._data.predict(self._net, rows) - self._data.target[rows]
+            # An edge that is seen in the neighbouring pixel is no matter of light: large errors count less.
+            loss = 255 * nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=4 / 255)
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
+            self._optimizer.step()
+            self.done += 1
+            total += float(loss.detach())
+            if notify is not None and self.done % every == 0:
+                notify(self.done, {"colour": total / every})
+                total = 0.0
+        self._net.eval()
+        return True
+
+    def state(self) -> dict[str, Tensor]:
+        """Where it is, as numbers: give it to `restore` of a trainer made of the same, to go on as if never stopped."""
+        found = {f"model/{name}": values.clone() for name, values in self._net.state_dict().items()}
+        for number, moments in self._optimizer.state_dict()["state"].items():
+            found |= {f"optimizer/{number}/{name}": torch.as_tensor(value).clone() for name, value in moments.items()}
+        return found | {"random": self._random.get_state(), "done": torch.tensor(self.done)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes back to where `state` was taken."""
+        model = {name.removeprefix("model/"): v for name, v in state.items() if name.startswith("model/")}
+        self._net.load_state_dict(model)
+        kept = self._optimizer.state_dict()
+        for name, value in state.items():
+            if name.startswith("optimizer/"):
+                _, number, what = name.split("/")
+                kept["state"].setdefault(int(number), {})[what] = value
+        self._optimizer.load_state_dict(kept)
+        self._random.set_state(state["random"])
+        self.done = int(state["done"])
+
+    def _rate(self) -> float:
+        config = self._config
+        rise = min(1.0, (self.done + 1) / config.warmup)
+        return config.rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.done / config.steps)))
