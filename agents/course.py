@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import gymnasium as gym
 from omegaconf import OmegaConf
@@ -22,6 +22,7 @@ _APART = 100_000  # seeds between two practices; those of tests and training of 
 FIRST_SEED = 10_000_000
 _JITTER = 0.03  # [m]: things are seen in other places than where they were scanned, too
 _SCAN = "PocketWorlds/Scan-v0"
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -35,14 +36,20 @@ class TrainSettings(_Strict):
     rate: Annotated[float, Field(gt=0, lt=1)] = 1.5e-3
 
 
-class NeuralSettings(_Strict):
-    """All settings; `conf/neural/panda.yaml` says what they mean."""
+class PracticeSettings(_Strict):
+    """What is played; `conf/neural/panda.yaml` says what the settings mean."""
 
     robot: str
     seed: Annotated[int, Field(ge=0)] = 0
     scene: str | None = None
     practice: dict[str, int]
     scene_practice: dict[str, int]
+
+
+class NeuralSettings(PracticeSettings):
+    """All settings; `conf/neural/panda.yaml` says what they mean."""
+
+    model: Literal["hybrid"] = "hybrid"
     train: TrainSettings = TrainSettings()
     members: Annotated[int, Field(ge=1, le=16)] = 3
     width: Annotated[int, Field(ge=8, le=2048)] = 192
@@ -54,22 +61,42 @@ def read_settings(overrides: Sequence[str]) -> NeuralSettings:
     Raises:
         TaskError: an override is not known or makes no sense; the message says which.
     """
+    robot = given(overrides, "robot", "panda")
+    file = FOLDER / f"{robot}.yaml"
+    if not file.is_file():
+        file = FOLDER / "panda.yaml"  # any other arm learns the same way
+    return merged(file, overrides, NeuralSettings)
+
+
+def given(overrides: Sequence[str], name: str, otherwise: str) -> str:
+    """What `overrides` say of a setting.
+
+    Raises:
+        TaskError: one of them is no setting.
+    """
     bad = next((each for each in overrides if "=" not in each), None)
     if bad is not None:
         raise TaskError(f"{bad!r} is no setting; write NAME=VALUE, such as scene=my_kitchen or train.steps=20000")
     try:
-        given = OmegaConf.from_dotlist(list(overrides))
-        robot = str(given.get("robot", "panda"))
-        file = FOLDER / f"{robot}.yaml"
-        if not file.is_file():
-            file = FOLDER / "panda.yaml"  # any other arm learns the same way
-        merged = OmegaConf.to_container(OmegaConf.merge(OmegaConf.load(file), given), resolve=True)
-        return NeuralSettings.model_validate(merged)
+        return str(OmegaConf.from_dotlist(list(overrides)).get(name, otherwise))
+    except OmegaConfBaseException as error:
+        raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
+
+
+def merged(file: Path, overrides: Sequence[str], settings: type[Settings]) -> Settings:
+    """The settings of a file, overridden and checked.
+
+    Raises:
+        TaskError: an override is not known or makes no sense; the message says which.
+    """
+    try:
+        found = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(list(overrides)))
+        return settings.model_validate(OmegaConf.to_container(found, resolve=True))
     except OmegaConfBaseException as error:
         raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]) or "model"
         raise TaskError(f"setting {name}={first['input']!r}: {first['msg']}; see {file}") from error
 
 
@@ -79,18 +106,28 @@ def make_course(settings: NeuralSettings) -> Course:
     Raises:
         TaskError: there is no such environment, or the scene suits none of the tasks.
     """
+    practices = make_practices(settings)
+    train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
+    return Course(practices, train, members=settings.members, width=settings.width)
+
+
+def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, ...]:
+    """What is played; `more` is given to each `Practice`.
+
+    Raises:
+        TaskError: see `make_course`.
+    """
     practices = tuple(
-        Practice(env_id, episodes, seed=FIRST_SEED + settings.seed + _APART * number, keywords=keywords)
+        Practice(env_id, episodes, seed=FIRST_SEED + settings.seed + _APART * number, keywords=keywords, **more)
         for number, (env_id, keywords, episodes) in enumerate(_chosen(settings))
         if episodes > 0
     )
     if not practices:
         raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {list(settings.scene_practice)}")
-    train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
-    return Course(practices, train, members=settings.members, width=settings.width)
+    return practices
 
 
-def _chosen(settings: NeuralSettings) -> Iterator[tuple[str, dict[str, Any], int]]:
+def _chosen(settings: PracticeSettings) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Environments, keywords and numbers of episodes."""
     if settings.scene is None:
         robot = {} if settings.robot in {"panda", "hand"} else {"robot": settings.robot}

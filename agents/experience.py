@@ -1,14 +1,10 @@
-"""Plays in physics so that a world model learns from it: experts, experts that are disturbed, and random motions.
-
-A model that has seen success alone paints success. So every episode mixes: an expert with more or less noise, an expert
-that loses control for a while, at any time, and goes on from where that led, random motions, and hardly any.
-"""
+"""Plays in physics, with actions of mixed quality (`play`), so that a world model learns from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -20,18 +16,11 @@ from ..envs import WorldVectorEnv
 from ..envs.backends.physics import PhysicsSimulator
 from ..envs.backends.places import Places
 from ..world_models.hybrid.experience import Experience
-from .experts import make_expert
+from .play import MixedPlay
 
 Array = NDArray[Any]
 Notify = Callable[[int, int], None]
 """Is told how many episodes there are, and how many there will be."""
-
-_KINDS = ("noisy", "disturbed", "random", "still")
-_SHARES = (0.45, 0.25, 0.2, 0.1)
-_NOISES = (0.0, 0.1, 0.25, 0.5)
-_MEMORY = 0.85  # of the noise, from one control step to the next
-_FLIP = 0.04  # how often a random gripper changes its mind
-_SPAN = (5, 40)  # how long [control steps] an expert loses control
 
 
 @dataclass(frozen=True)
@@ -50,8 +39,21 @@ class Practice:
     keywords: Mapping[str, Any] = field(default_factory=dict)
 
 
-def gather(practice: Practice, notify: Notify | None = None) -> Experience:
-    """Plays and remembers, whole batches of episodes: at least as many as asked for.
+class Watcher(Protocol):
+    """Sees what is played."""
+
+    def begin(self) -> None:
+        """One episode of every world has begun."""
+
+    def add(self, action: NDArray[np.float32]) -> None:
+        """Every world has gone on by one control step, with actions (num_envs, A)."""
+
+    def drop(self, broken: NDArray[np.bool_]) -> None:
+        """Episodes of some worlds (num_envs,) are to be forgotten: their physics diverged."""
+
+
+def make_practice_env(practice: Practice) -> WorldVectorEnv:
+    """The environment to practise in, with as many worlds as are played at once.
 
     Raises:
         TaskError: see `WorldVectorEnv`.
@@ -61,13 +63,24 @@ def gather(practice: Practice, notify: Notify | None = None) -> Experience:
         practice.env_id, num_envs=count, autoreset_mode=AutoresetMode.DISABLED, **dict(practice.keywords)
     )
     assert isinstance(env, WorldVectorEnv)
-    assert isinstance(env.simulator, PhysicsSimulator)
     assert env.max_episode_steps is not None
+    return env
+
+
+def gather(practice: Practice, notify: Notify | None = None) -> Experience:
+    """Plays and remembers, whole batches of episodes: at least as many as asked for.
+
+    Raises:
+        TaskError: see `WorldVectorEnv`.
+    """
+    env = make_practice_env(practice)
+    count = env.num_envs
+    assert isinstance(env.simulator, PhysicsSimulator)
     try:
         memory = _Memory(env, env.simulator)
         done = 0
         while done < practice.episodes:
-            _play(env, memory, practice.seed + done)
+            play(env, memory, practice.seed + done)
             done += count
             if notify is not None:
                 notify(min(done, practice.episodes), practice.episodes)
@@ -76,33 +89,17 @@ def gather(practice: Practice, notify: Notify | None = None) -> Experience:
         env.close()
 
 
-def _play(env: WorldVectorEnv, memory: _Memory, seed: int) -> None:
-    """One episode of every world."""
-    rng = np.random.default_rng([seed, 1])
-    count, size, steps = env.num_envs, env.simulator.action_size, int(env.max_episode_steps or 0)
+def play(env: WorldVectorEnv, watcher: Watcher, seed: int) -> None:
+    """One episode of every world of an environment that does not reset by itself."""
     env.reset(seed=seed)
-    memory.begin()
-    expert = make_expert(env)
-    arm = env.world.robot.kind == "arm"
-    kind = np.array(_KINDS)[rng.choice(len(_KINDS), count, p=_SHARES)]
-    noise = rng.choice(_NOISES, (count, 1))
-    drift, bias = np.zeros((count, size)), rng.normal(0, 0.4, (count, size))
-    first, span = rng.integers(0, steps, count), rng.integers(*_SPAN, count)
-    grip = rng.choice([-1.0, 1.0], count)
-    for step in range(steps):
-        drift = _MEMORY * drift + np.sqrt(1 - _MEMORY**2) * rng.normal(0, 1, (count, size))
-        grip = np.where(rng.random(count) < _FLIP, -grip, grip)
-        wild = 0.6 * drift + 0.3 * bias
-        faint = 0.15 * drift * (rng.random((count, 1)) < 0.5)
-        if arm:
-            wild[:, -1] = faint[:, -1] = grip
-        lost = (kind == "random") | ((kind == "disturbed") & (step >= first) & (step < first + span))
-        action = np.where(lost[:, None], wild, expert.act() + noise * drift)
-        action = np.where((kind == "still")[:, None], faint, action)
-        *_, info = env.step(np.clip(action, -1, 1).astype(np.float32))
-        memory.add()
+    watcher.begin()
+    mixed = MixedPlay(env, seed)
+    for _ in range(int(env.max_episode_steps or 0)):
+        action = mixed.act()
+        *_, info = env.step(action)
+        watcher.add(action)
         if info["physics_error"].any():
-            memory.drop(info["physics_error"])
+            watcher.drop(info["physics_error"])
             env.reset(options={"reset_mask": info["physics_error"]})
 
 
@@ -121,7 +118,8 @@ class _Memory:
         self._broken.append(np.zeros(self._env.num_envs, dtype=np.bool_))
         self._look()
 
-    def add(self) -> None:
+    def add(self, action: NDArray[np.float32]) -> None:
+        """See `Watcher`; what the servos were told says it all."""
         self._look()
         self._episodes[-1]["ctrl"].append(self._fields["ctrl"].astype(np.float32))
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..progress import StageProgress
 from .session import AsJson, Debug, Session, say
 
+Found = dict[str, Any]
+
 
 def train_neural(
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=VALUE", help="scene=my_kitchen, robot=hand, train.steps=20000, ..."),
+        typer.Argument(metavar="NAME=VALUE", help="scene=my_kitchen, model=latent_flow, train.steps=20000, ..."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.safetensors", help="The checkpoint to make.")
@@ -25,16 +28,38 @@ def train_neural(
 ) -> None:
     """Make a neural simulator: play in physics, learn from it, write a checkpoint for backend="neural"."""
     with Session(as_json, debug, "what was played and learned is kept: run the same command again to go on") as session:
-        from ..agents.course import make_course, read_settings
-        from ..agents.train_neural import train_neural
+        from ..agents.course import given
 
-        start = time.monotonic()
-        course = make_course(read_settings(settings or []))
+        start, told = time.monotonic(), settings or []
+        make = _hybrid if given(told, "model", "hybrid") == "hybrid" else _frames
         with StageProgress() as progress:
-            made = train_neural(course, out.parent / f"{out.stem}.work", out, session.watched(progress.notify))
+            size, measured = make(told, out.parent / f"{out.stem}.work", out, session.watched(progress.notify))
         seconds = time.monotonic() - start
         if as_json:
-            session.answer({"checkpoint": str(out), "seconds": seconds, "parameters": made.size})
+            session.answer({"checkpoint": str(out), "seconds": seconds, "parameters": size, **measured})
         else:
-            say(session.console, f"written to {out} after {seconds:.0f} s ({made.size:,} numbers)")
+            say(session.console, f"written to {out} after {seconds:.0f} s ({size:,} numbers)")
+            for horizon, found in measured.get("measured", {}).items():
+                if isinstance(found, dict):
+                    say(
+                        session.console,
+                        f"  {horizon:>3} steps ahead, where something moves: {found['moving']:.1f} dB, "
+                        f"repeating the last frame {found['copy_moving']:.1f}, "
+                        f"with other actions {found['shuffled_moving']:.1f}",
+                    )
             say(session.console, f'  gym.make("PocketWorlds/Scan-v0", backend="neural", checkpoint="{out}", ...)')
+
+
+def _hybrid(settings: list[str], work: Path, out: Path, notify: Callable[[str, float], None]) -> tuple[int, Found]:
+    from ..agents.course import make_course, read_settings
+    from ..agents.train_neural import train_neural
+
+    return train_neural(make_course(read_settings(settings)), work, out, notify).size, {}
+
+
+def _frames(settings: list[str], work: Path, out: Path, notify: Callable[[str, float], None]) -> tuple[int, Found]:
+    from ..agents.frame_course import make_frame_course, read_frame_settings
+    from ..agents.train_frames import train_frames
+
+    model, measured = train_frames(make_frame_course(read_frame_settings(settings)), work, out, notify)
+    return model.size, {"measured": measured}

@@ -66,6 +66,15 @@ def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> No
         raise
 
 
+def read_card(path: str | Path) -> Card:
+    """The card of a file alone.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`; numbers are not looked at.
+    """
+    return _read(path, numbers=False)[0]
+
+
 def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
     """The card and the numbers of a file.
 
@@ -73,6 +82,14 @@ def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
         CheckpointError: it is not there, not a safetensors file, cut short, of another format, or holds numbers that
             are not finite; the message says which, and what to do.
     """
+    card, tensors = _read(path, numbers=True)
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite; train it again")
+    return card, tensors
+
+
+def _read(path: str | Path, *, numbers: bool) -> tuple[Card, dict[str, Tensor]]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; make one with `pocketworlds train neural`")
@@ -84,18 +101,14 @@ def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             told = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys() if numbers}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is no safetensors file, or is damaged ({error}); fetch or make it anew"
         ) from error
     if told is None:
         raise CheckpointError(f"{path} has no card of this package; make a checkpoint with `pocketworlds train neural`")
-    card = _card(path, told)
-    for name, values in tensors.items():
-        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-            raise CheckpointError(f"{path}: {name} holds numbers that are not finite; train it again")
-    return card, tensors
+    return _card(path, told), tensors
 
 
 def _card(path: Path, told: str) -> Card:

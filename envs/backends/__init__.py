@@ -28,8 +28,12 @@ def make_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> Si
 
     if config.backend == "physics":
         return physics()
-    from .neural import NeuralSimulator  # torch takes its time
+    from ...world_models.checkpoint import read_card  # torch takes its time
+    from .frames import KINDS, make_frame_simulator
+    from .neural import NeuralSimulator
 
+    if config.checkpoint is not None and read_card(config.checkpoint).kind in KINDS:
+        return make_frame_simulator(config, worlds, num_envs)
     neural = NeuralSimulator(
         worlds,
         num_envs,

@@ -58,7 +58,7 @@ BIAS = "dynamics/robot_linear.bias"
     [
         ({BIAS: torch.full((18,), float("nan"))}, {}, "not finite"),
         ({BIAS: torch.full((18,), float("inf"))}, {}, "not finite"),
-        ({BIAS: torch.zeros(17)}, {}, r"dynamics/robot_linear.bias is torch.float32 \(17,\), its model needs .* \(18,\)"),
+        ({BIAS: torch.zeros(17)}, {}, r"robot_linear.bias is torch.float32 \(17,\), its model needs .* \(18,\)"),
         ({BIAS: torch.zeros(18, dtype=torch.float64)}, {}, "torch.float64"),
         ({BIAS: None}, {}, "lacks dynamics/robot_linear.bias"),
         ({"more": torch.zeros(1)}, {}, "holds more"),

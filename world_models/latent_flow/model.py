@@ -1,0 +1,75 @@
+"""Latent flow models as a whole, and as checkpoints: written and read, with everything checked on the way in."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
+from ..frame_settings import read_settings
+from .dynamics import Dynamics
+from .settings import LatentFlowSettings
+from .simulator import LatentFlowSimulator
+from .tokeniser import Tokeniser
+
+KIND = "latent_flow"
+
+
+class LatentFlow(nn.Module):
+    """A tokeniser and dynamics; new networks are drawn by `seed`."""
+
+    def __init__(self, settings: LatentFlowSettings, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = settings
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tokeniser, self.dynamics = Tokeniser(settings.tokeniser), Dynamics(settings)
+
+    @property
+    def size(self) -> int:
+        """Numbers that are learned."""
+        return sum(each.numel() for each in self.parameters())
+
+
+def simulate(
+    model: LatentFlow, num_envs: int, *, card: Card, weights: str = "", device: str = "cpu"
+) -> LatentFlowSimulator:
+    """Worlds of a model."""
+    spec = model.settings.frames.spec(card, weights)
+    return LatentFlowSimulator(model.tokeniser, model.dynamics, num_envs, spec, torch.device(device))
+
+
+def save_model(path: Path, model: LatentFlow, **told: Any) -> Card:
+    """Writes a model, whole or not at all, and gives its card; `told` are further entries of it, see `Card`."""
+    settings = model.settings.model_dump(mode="json")
+    card = Card(kind=KIND, robot=model.settings.frames.robot, settings=settings, **told)
+    save_checkpoint(path, card, model.state_dict())
+    return card
+
+
+def load_model(path: str | Path) -> tuple[LatentFlow, Card]:
+    """A model and its card.
+
+    Raises:
+        CheckpointError: the file cannot be used; the message says why, and what to do.
+    """
+    card, tensors = load_checkpoint(path)
+    model = LatentFlow(read_settings(path, card, KIND, LatentFlowSettings))
+    check_tensors(path, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval(), card
+
+
+def open_simulator(path: str | Path, num_envs: int, *, device: str = "cpu") -> LatentFlowSimulator:
+    """Worlds of a checkpoint's model.
+
+    Raises:
+        CheckpointError: see `load_model`.
+    """
+    model, card = load_model(path)
+    weights = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return simulate(model, num_envs, card=card, weights=weights, device=device)
