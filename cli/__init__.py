@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, cousins, environments, library, machine, scans, train
+from . import bench, cousins, environments, library, machine, scans, train, train_renderer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,8 +37,9 @@ things.command("add")(library.library_add)
 things.command("list")(library.library_list)
 things.command("picture")(library.library_picture)
 app.add_typer(things, name="library")
-training = typer.Typer(no_args_is_help=True, help="Training: neural simulators.")
+training = typer.Typer(no_args_is_help=True, help="Training: neural simulators, and the renderer.")
 training.command("neural")(train.train_neural)
+training.command("renderer")(train_renderer.train_renderer)
 
 
 @training.callback()
@@ -47,11 +48,14 @@ def _training() -> None:
 
 
 app.add_typer(training, name="train")
-benchmarks = typer.Typer(no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins.")
+benchmarks = typer.Typer(
+    no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins, neural simulators."
+)
 benchmarks.command("real2sim")(bench.bench_real2sim)
 benchmarks.command("experts")(bench.bench_experts)
 benchmarks.command("throughput")(bench.bench_throughput)
 benchmarks.command("cousins")(bench.bench_cousins)
+benchmarks.command("audit")(bench.bench_audit)
 app.add_typer(benchmarks, name="bench")
 
 

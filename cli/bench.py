@@ -1,4 +1,4 @@
-"""`bench`: reconstruction, experts, speed, cousins."""
+"""`bench`: reconstruction, experts, speed, cousins, neural simulators."""
 
 from __future__ import annotations
 
@@ -115,3 +115,80 @@ def bench_cousins(
             session.answer(result.to_dict())
         else:
             session.console.print(result.text(), markup=False, highlight=False, soft_wrap=True)
+
+
+def bench_audit(
+    env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="Such as Push-v0.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", "-c", metavar="FILE", help="The model; by default the shipped one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Keyword of the environment, such as scene=my_kitchen."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; an audit that is there goes on.")] = Path(
+        "out/bench-audit"
+    ),
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=2, help="Held-out episodes to replay.")] = 128,
+    starts: Annotated[int, typer.Option(min=2, help="Paired starts of every ranked policy.")] = 100,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="SECTION", help="Only this (transfer: hours).")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="SECTION", help="Not this; repeatable.")] = None,
+    policies: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trained policies to rank; by default some are trained.")
+    ] = None,
+    ppo_steps: Annotated[int, typer.Option(min=0, help="Control steps of each of these trainings; 0: none.")] = 60_000,
+    cousins: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Set of cousins: ranks on its test split, too.")
+    ] = None,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Draw and compare pictures.")] = True,
+    transfer_seeds: Annotated[int, typer.Option(min=1, help="Trainings of each kind for transfer.")] = 5,
+    transfer_steps: Annotated[
+        int | None, typer.Option(min=1, help="Control steps of each; by default what the task takes.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the first episode; by default far from training's.")
+    ] = None,
+    card: Annotated[bool, typer.Option("--write-card", help="Write horizon and figures into the checkpoint.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Make again what is there.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Minutes less; no figures to quote.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """How far a neural simulator can be trusted: beside physics, with its horizon, its optimism and its speed."""
+    with Session(as_json, debug, "finished parts are kept: run the same command again to go on") as session:
+        from ..benchmarks.audit.record import FIRST_SEED
+        from ..benchmarks.audit.run import SECTIONS, USUAL, Plan, run_audit
+        from ..benchmarks.audit.subject import Subject, read_keywords
+        from ..errors import TaskError
+
+        unknown = sorted({*(only or ()), *(skip or ())} - set(SECTIONS))
+        if unknown:
+            raise TaskError(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+        plan = Plan(
+            Subject(env_id, read_keywords(settings or []), checkpoint=checkpoint),
+            sections=[name for name in SECTIONS if name in (only or USUAL) and name not in (skip or ())],
+            episodes=episodes,
+            starts=starts,
+            policies=policies,
+            ppo_steps=ppo_steps,
+            cousins=cousins,
+            transfer_seeds=transfer_seeds,
+            transfer_steps=transfer_steps,
+            size=64 if pictures else 0,
+            seed=FIRST_SEED if seed is None else seed,
+        )
+        with StageProgress() as progress:
+            audit = run_audit(
+                plan.quick() if quick else plan,
+                out,
+                card=card,
+                anew=anew,
+                notify=session.watched(progress.notify),
+            )
+        if as_json:
+            session.answer(audit.to_dict())
+        else:
+            session.console.print(audit.text(), markup=False, highlight=False, soft_wrap=True)
+            session.console.print(f"written to {out}", markup=False, highlight=False, soft_wrap=True)

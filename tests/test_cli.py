@@ -69,6 +69,9 @@ COMMANDS = [
     ("cousins-check",),
     ("bench", "experts"),
     ("bench", "cousins"),
+    ("bench", "audit"),
+    ("train", "neural"),
+    ("train", "renderer"),
     ("check-robot",),
     ("doctor",),
 ]

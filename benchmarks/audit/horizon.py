@@ -1,0 +1,75 @@
+"""The audited horizon: how many control steps a model may be left alone for, by a rule; and the checkpoint's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...world_models.checkpoint import load_checkpoint, save_checkpoint
+
+WRONG = 0.10
+"""Optimism and pessimism must be below."""
+
+
+def audited_horizon(replayed: Mapping[str, Any], steps: int) -> tuple[int, list[dict[str, Any]]]:
+    """The largest horizon that passes together with all shorter ones, 0 if none does.
+
+    Candidates are those of stretches (of whole episodes, where a model cannot be put mid-episode) and the length of an
+    episode, `steps`. One passes if
+
+    - the mean error of what moved is below copy-last's, or nothing moved;
+    - of the worlds in which physics has no success at that step, the model has one in less than a tenth;
+    - and of those in which physics has one, the model lacks it in less than a tenth.
+
+    Returns:
+        The horizon, and for each candidate what was found: `horizon`, `moved` and `copied` [cm] or None, `optimism`,
+        `pessimism`, `passed`.
+    """
+    short = replayed["windows"] or replayed["episodes"]
+    rows = [_judged(int(h), short, h) for h in short["model"]["horizons"] if int(h) < steps]
+    if str(steps) in replayed["episodes"]["model"]["horizons"]:
+        rows.append(_judged(steps, replayed["episodes"], str(steps)))
+    best = 0
+    for row in sorted(rows, key=lambda row: int(row["horizon"])):
+        if not row["passed"]:
+            break
+        best = int(row["horizon"])
+    return best, rows
+
+
+def write_card(file: Path, env_id: str, horizon: int, figures: Mapping[str, Any]) -> int:
+    """Puts the figures of an audit into a checkpoint's card; its numbers stay as they are.
+
+    A model that was audited in several environments has the shortest of their horizons.
+
+    Returns:
+        The horizon that the card tells now.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    card, tensors = load_checkpoint(file)
+    audits = {**card.measured.get("audit", {}), env_id: {"horizon": horizon, **figures}}
+    shortest = min(int(each["horizon"]) for each in audits.values())
+    save_checkpoint(file, replace(card, horizon=shortest, measured={**card.measured, "audit": audits}), tensors)
+    return shortest
+
+
+def _judged(horizon: int, rows: Mapping[str, Any], key: str) -> dict[str, Any]:
+    model, copied = (rows[name]["horizons"][key] for name in ("model", "copy-last"))
+    here, there = ((each["moved"] or {}).get("mean") for each in (model, copied))
+    shares = [
+        model[count] / model[total] if model[total] else 0.0
+        for count, total in (("optimistic", "failed"), ("pessimistic", "succeeded"))
+    ]
+    better = here is None or there is None or here < there
+    return {
+        "horizon": horizon,
+        "moved": here,
+        "copied": there,
+        "optimism": shares[0],
+        "pessimism": shares[1],
+        "passed": bool(better and max(shares) < WRONG),
+    }

@@ -1,0 +1,113 @@
+"""The audit as a whole: what is kept, what is written, what is refused; the command, and the checkpoint's card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from pocketworlds import TaskError
+from pocketworlds.benchmarks.audit import run as runner
+from pocketworlds.benchmarks.audit.horizon import write_card
+from pocketworlds.benchmarks.audit.run import Plan, run_audit
+from pocketworlds.benchmarks.audit.subject import Subject, weights_digest
+from pocketworlds.cli.bench import bench_audit
+from pocketworlds.world_models.checkpoint import load_checkpoint
+from typer.testing import CliRunner
+
+
+def quiet(stage: str, share: float) -> None:
+    assert 0 <= share <= 1, stage
+
+
+def test_the_horizon_goes_into_the_card_and_leaves_the_numbers(model_file: Path):
+    before, digest = load_checkpoint(model_file)[1], weights_digest(model_file)
+    assert write_card(model_file, "PocketWorlds/Push-v0", 50, {"goals": {"F1 of success": 0.9}}) == 50
+    assert write_card(model_file, "PocketWorlds/Lift-v0", 20, {}) == 20
+    card, after = load_checkpoint(model_file)
+    assert card.horizon == 20
+    assert card.measured["audit"]["PocketWorlds/Push-v0"]["goals"] == {"F1 of success": 0.9}
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert weights_digest(model_file) == digest
+    assert write_card(model_file, "PocketWorlds/Lift-v0", 100, {}) == 50
+
+
+# The run as a whole --------------------------------------------------------------------------------------------------
+
+
+def test_finished_sections_are_kept(itself: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plan = replace(Plan(itself, sections=("replay", "control"), size=0).quick(), episodes=3, windows=1)
+    first = run_audit(plan, tmp_path, notify=quiet)
+    told = json.loads((tmp_path / "audit.json").read_text())
+    assert told["horizon"] == first.horizon == 90
+    assert told["missed"] == []
+    assert told["facts"]["seeds"] == "5000000 to 5000002"
+    assert "Audited horizon: 90 control steps" in (tmp_path / "audit.md").read_text()
+    assert "<svg" in (tmp_path / "audit.html").read_text()
+    monkeypatch.setattr(runner, "record", lambda *a, **k: pytest.fail("played again"))
+    again = run_audit(plan, tmp_path, notify=quiet)
+    assert again.to_dict()["sections"] == first.to_dict()["sections"]
+    with pytest.raises(pytest.fail.Exception):
+        run_audit(replace(plan, episodes=4), tmp_path, notify=quiet)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_ranking_takes_up_where_it_was(itself: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    some = [e for e in runner.scripted() if e.name in {"noise 0", "random", "still", "stops at 0.25"}]
+    monkeypatch.setattr(runner, "scripted", lambda: some)
+    plan = replace(Plan(itself, sections=("ranking",), ppo_steps=0), starts=6)
+    found = run_audit(plan, tmp_path, notify=quiet).sections["ranking"]
+    assert found["slope"] == pytest.approx(1)
+    assert found["agreement"] == 1.0
+    assert found["mmrv"] == 0.0
+    assert len(list((tmp_path / "ranking" / "train").glob("*.json"))) == 4
+    (tmp_path / "sections" / "ranking.json").unlink()
+    monkeypatch.setattr(runner.ranking, "both", lambda *a: pytest.fail("played again"))
+    assert run_audit(plan, tmp_path, notify=quiet).sections["ranking"] == found
+
+
+def test_what_makes_no_sense_is_refused(itself: Subject, tmp_path: Path):
+    with pytest.raises(TaskError, match="Push-v0"):
+        Subject("Pusch-v0")
+    with pytest.raises(TaskError, match="chooses 'backend' itself"):
+        Subject("Push-v0", {"backend": "neural"})
+    with pytest.raises(TaskError, match="no section 'replays'"):
+        Plan(itself, sections=("replays",))
+    with pytest.raises(TaskError, match="no checkpoint to write"):
+        run_audit(Plan(itself), tmp_path, card=True)
+
+
+app = typer.Typer()
+app.command()(bench_audit)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("Push-v0", "-c", "nowhere.safetensors"), "there is no checkpoint nowhere.safetensors"),
+        (("Push-v0", "--only", "replays"), "there is no section 'replays'"),
+        (("Push-v0", "--set", "scene"), "'scene' is no keyword; write NAME=VALUE"),
+        (("Nothing-v0",), "is not an environment of this package"),
+        (("Push-v0", "--set", "backend=neural"), "the audit chooses 'backend' itself"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], told: str, tmp_path: Path):
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "audit")])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "audit").exists()
+
+
+def test_the_command_audits_a_model(model_file: Path, tmp_path: Path):
+    told = ["Push-v0", "-c", str(model_file), "--only", "replay", "--no-pictures", "--quick", "--json", "--write-card"]
+    result = CliRunner().invoke(app, [*told, "--set", "max_episode_steps=60", "--out", str(tmp_path / "audit")])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["facts"]["environment"] == "PocketWorlds/Push-v0"
+    assert len(found["facts"]["checkpoint sha256"]) == 64
+    assert found["missed"]
+    assert "PocketWorlds/Push-v0" in load_checkpoint(model_file)[0].measured["audit"]
