@@ -28,12 +28,9 @@ _MARGIN = 0.02  # [m] around a body
 _GRASP = 0.09  # [m] around a handle
 _ROOM = np.array([[-0.9, -0.9, -0.3], [0.9, 0.9, 1.0]])  # around the robot's base [m]
 _POINTS = 51  # with which a hand feels, as many on each link
-_PALM_POINTS, _FACE_POINTS, _FINGER_POINTS = (
-    5,
-    6,
-    5,
-)  # of a gripper: on its body, on each pad's face, around each finger
-_FACE, _NEAR = 0.0015, 0.03  # [m]: how deep a pad's face is, and how large
+# Of a gripper: on its body; of each finger on the face of its pad, around the pad, and above it.
+_PALM_POINTS, _FACE_POINTS, _TIP_POINTS, _FINGER_POINTS = 3, 5, 4, 3
+_FACE, _NEAR = 0.0015, 0.017  # [m]: how deep a pad's face is, and how large a pad
 _FREE, _SLIDE = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
@@ -157,8 +154,10 @@ def _gripper_points(points: Array, owners: Ints, holders: Ints, spots: Array) ->
         depth = points[near] @ (inward / np.linalg.norm(inward))
         face = near[depth > depth.max() - _FACE]
         rest = np.setdiff1d(rows, face)
-        chosen.append(face[_spread(points[face], _FACE_POINTS)])
-        chosen.append(rest[_spread(points[rest], _FINGER_POINTS, beside=points[chosen[-1]])])
+        mine = face[_spread(points[face], _FACE_POINTS)]
+        for others, count in ((np.intersect1d(rest, near), _TIP_POINTS), (rest, _FINGER_POINTS)):
+            mine = np.concatenate([mine, others[_spread(points[others], count, beside=points[mine])]])
+        chosen.append(mine)
     return np.concatenate(chosen)
 
 

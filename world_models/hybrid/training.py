@@ -39,7 +39,7 @@ class TrainConfig:
     steps: int = 6000
     rate: float = 1.5e-3
     warmup: int = 200
-    stages: tuple[tuple[float, int, int], ...] = ((0.2, 1, 1024), (0.3, 4, 320), (0.5, 8, 192))
+    stages: tuple[tuple[float, int, int], ...] = ((0.4, 1, 1024), (0.3, 4, 320), (0.3, 8, 192))
     robot_batch: int = 512
     lively: float = 0.8
     joint_noise: float = 5e-4
@@ -239,11 +239,13 @@ class Trainer:
         moves = ~standing(velocity) | ((pose[:, :3] - before).norm(dim=-1) > 1e-4)
         go = motion.moves.sigmoid()[..., None]
         assert motion.spin is not None
-        scale = motion.speed.new_tensor([SPEED] * 3 + [WHIRL] * 3)
+        shift = center - around.center
+        speed, whirl = velocity[:, :3], velocity[:, 3:]
         return {
-            "shift": _huber((motion.shift * go - (center - around.center)) * (4 / STEP), 0.1),
-            "spin": _huber((motion.spin * go - spin) * (2 / TURN), 0.1),
-            "speed": 0.5 * _huber((motion.speed - velocity) / scale, 0.1),
+            "shift": 4 * _huber((motion.shift * go - shift) / _size(shift, STEP), 0.1),
+            "spin": 2 * _huber((motion.spin * go - spin) / _size(spin, TURN), 0.1),
+            "speed": 0.25 * _huber((motion.speed[..., :3] - speed) / _size(speed, SPEED), 0.1),
+            "whirl": 0.25 * _huber((motion.speed[..., 3:] - whirl) / _size(whirl, WHIRL), 0.1),
             "moves": 0.2 * _binary(motion.moves, moves),
         }
 
@@ -253,12 +255,12 @@ class Trainer:
         rows = (frame[around.world] + 1, part)
         lever = self._net.handle(self._geometry, around)[2]
         wanted = data.part[rows] - state.part[around.world, part]
-        before = data.part[rows[0] - 1, part]
-        moves = (data.part_speed[rows].abs() > SLOW) | ((data.part[rows] - before).abs() > 1e-4)
+        before, speed = data.part[rows[0] - 1, part], data.part_speed[rows]
+        moves = (speed.abs() > SLOW) | ((data.part[rows] - before).abs() > 1e-4)
         go = motion.moves.sigmoid()
         return {
-            "joint": _huber((motion.shift * go - wanted) * lever * (4 / STEP), 0.1),
-            "joint_speed": 0.5 * _huber((motion.speed - data.part_speed[rows]) * lever / SPEED, 0.1),
+            "joint": 4 * _huber((motion.shift * go - wanted) * lever / (STEP + (wanted * lever).abs()), 0.1),
+            "joint_speed": 0.5 * _huber((motion.speed - speed) * lever / (SPEED + (speed * lever).abs()), 0.1),
             "joint_moves": 0.2 * _binary(motion.moves, moves),
         }
 
@@ -296,6 +298,12 @@ class Trainer:
 
 def _huber(error: Tensor, beta: float) -> Tensor:
     return nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=beta)
+
+
+def _size(vector: Tensor, usual: float) -> Tensor:
+    """Lengths (N, 1) that errors of vectors (N, 3) are measured in: what falls or is hit must not drown the rest."""
+    found: Tensor = usual + vector.norm(dim=-1, keepdim=True)
+    return found
 
 
 def _binary(logits: Tensor, wanted: Tensor) -> Tensor:
