@@ -80,15 +80,31 @@ SETTINGS: Mapping[str, Settings] = MappingProxyType(
 def train_ppo(
     worlds: SB3VecEnv, settings: Settings, *, seed: int, out: Path, tell: Tell = lambda line: None
 ) -> tuple[int, float]:
-    """Trains on the CPU and writes policy and curve; the rate falls to a fifth, observations are scaled as they come.
+    """Trains on the CPU and writes policy and curve; see `make_ppo`.
 
     Args:
-        worlds: what `make_sb3_env` gives, `settings.num_envs` of them; it is closed at the end.
-        settings: see there; what `settings.ppo` leaves out is as in `DEFAULTS`.
+        worlds: is closed at the end. settings: see there.
         seed: of the network, the noise and the episodes. out: a folder that is there. tell: see `Tell`.
 
     Returns:
         Control steps and seconds.
+    """
+    model = make_ppo(worlds, settings, seed=seed)
+    start = time.perf_counter()
+    model.learn(settings.total_steps, callback=_Curve(out / CURVE, tell))
+    seconds = time.perf_counter() - start
+    save_ppo(model, out)
+    worlds.close()
+    return model.num_timesteps, seconds
+
+
+def make_ppo(worlds: SB3VecEnv, settings: Settings, *, seed: int) -> PPO:
+    """PPO before it has learned; the rate falls to a fifth, observations are scaled as they come.
+
+    Args:
+        worlds: what `make_sb3_env` gives, `settings.num_envs` of them.
+        settings: see there; what `settings.ppo` leaves out is as in `DEFAULTS`.
+        seed: of the network, the noise and the episodes.
     """
     # All episodes have the same length: first ones of different lengths, lest a batch be nothing but beginnings.
     n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
@@ -97,7 +113,7 @@ def train_ppo(
     keywords = {**DEFAULTS, **settings.ppo}
     fastest = float(keywords.pop("learning_rate"))
     keywords["batch_size"] = min(keywords["batch_size"], n * settings.rollout)
-    model = PPO(
+    return PPO(
         "MlpPolicy",
         env,
         n_steps=settings.rollout,
@@ -106,14 +122,15 @@ def train_ppo(
         seed=seed,
         **keywords,
     )
-    start = time.perf_counter()
-    model.learn(settings.total_steps, callback=_Curve(out / CURVE, tell))
-    seconds = time.perf_counter() - start
+
+
+def save_ppo(model: PPO, out: Path) -> None:
+    """Writes the policy of `make_ppo` as it is now into a folder, for `PPOPolicy`."""
+    env = model.get_vec_normalize_env()
+    assert env is not None
     assert isinstance(env.obs_rms, RunningMeanStd)
     np.savez(out / SCALING, mean=env.obs_rms.mean, scale=np.sqrt(env.obs_rms.var + env.epsilon), clip=env.clip_obs)
     model.save(out / POLICY)
-    env.close()
-    return model.num_timesteps, seconds
 
 
 class PPOPolicy:

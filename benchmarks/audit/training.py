@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
 
-from ...agents.ppo import DEFAULTS, FINEST, POLICY, SCALING, Settings
+from ...agents.ppo import Settings, make_ppo, save_ppo
 from ...agents.sb3 import make_sb3_env
 from ...errors import TaskError
 from ...folders import new_folder
@@ -71,35 +68,23 @@ def _train(
     notify: Notify,
 ) -> None:
     worlds = make_sb3_env(env_id, settings.num_envs, **keywords)
-    n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
-    worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
-    env = VecNormalize(worlds, norm_reward=False, epsilon=FINEST**2)
     try:
-        chosen = {**DEFAULTS, **settings.ppo}
-        fastest = float(chosen.pop("learning_rate"))
-        chosen["batch_size"] = min(chosen["batch_size"], n * settings.rollout)
-        model = PPO(
-            "MlpPolicy",
-            env,
-            n_steps=settings.rollout,
-            learning_rate=lambda left: fastest * (0.2 + 0.8 * left),
-            device="cpu",
-            seed=seed,
-            **chosen,
-        )
-        keeper = _Keeper(env, folder, settings.total_steps, count, notify)
+        model = make_ppo(worlds, settings, seed=seed)
+        keeper = _Keeper(folder, settings.total_steps, count, notify)
         model.learn(settings.total_steps, callback=keeper)
         keeper.keep()
     finally:
-        env.close()
+        worlds.close()
 
 
 class _Keeper(BaseCallback):
     """Writes the policy between two rollouts, each time another share of the steps is done; that is not timed."""
 
-    def __init__(self, env: VecNormalize, folder: Path, total: int, count: int, notify: Notify) -> None:
+    model: PPO
+
+    def __init__(self, folder: Path, total: int, count: int, notify: Notify) -> None:
         super().__init__()
-        self._env, self._folder, self._notify = env, folder, notify
+        self._folder, self._notify = folder, notify
         self._total, self._marks = total, [total * (k + 1) / count for k in range(count - 1)]
         self._start, self._pause, self._number = time.perf_counter(), 0.0, 0
 
@@ -117,11 +102,7 @@ class _Keeper(BaseCallback):
         begun = time.perf_counter()
         folder = self._folder / f"{self._number:02d}"
         folder.mkdir()
-        scaling = self._env.obs_rms
-        assert isinstance(scaling, RunningMeanStd)
-        scale = np.sqrt(scaling.var + self._env.epsilon)
-        np.savez(folder / SCALING, mean=scaling.mean, scale=scale, clip=self._env.clip_obs)
-        self.model.save(folder / POLICY)
+        save_ppo(self.model, folder)
         told = {"steps": self.model.num_timesteps, "seconds": round(begun - self._start - self._pause, 4)}
         (folder / TOLD).write_text(json.dumps(told) + "\n")
         self._number += 1
