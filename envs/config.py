@@ -150,7 +150,7 @@ def parse(keywords: Mapping[str, Any]) -> Config:
     config = Config(**given)
     _choice("backend", config.backend, BACKENDS)
     if config.checkpoint is not None and not isinstance(config.checkpoint, (str, Path)):
-        raise TaskError(f"checkpoint must be the path of a .safetensors file, got {config.checkpoint!r}")
+        raise TaskError(f"checkpoint must be a .safetensors file or the address of a model, got {config.checkpoint!r}")
     if config.checkpoint is not None and config.backend != "neural":
         raise TaskError(f"checkpoint is for backend='neural'; this environment has backend={config.backend!r}")
     _choice("on_ood", config.on_ood, ON_OOD)

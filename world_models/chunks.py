@@ -88,6 +88,12 @@ class Buffered:
         self._keep(ids, start)
         self._action[ids], self._count[ids] = state["action"], state["count"]
 
+    def close(self) -> None:
+        """Closes what the model holds open, if it does."""
+        close = getattr(self._model, "close", None)
+        if close is not None:
+            close()
+
     def _keep(self, ids: Tensor, state: Mapping[str, Tensor]) -> None:
         """Remembers where the chunks of worlds `ids` (m,) start."""
         for name, values in state.items():

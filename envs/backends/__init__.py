@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...world_models.external.address import is_external
 from ..config import Config
 from ..simulator import Simulator
 from ..world import World
@@ -28,6 +29,10 @@ def make_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> Si
 
     if config.backend == "physics":
         return physics()
+    if is_external(config.checkpoint):
+        from .frames import make_external_simulator
+
+        return make_external_simulator(config, worlds, num_envs)
     from ...world_models.checkpoint import read_card  # torch takes its time
     from .frames import KINDS, make_frame_simulator
     from .neural import NeuralSimulator

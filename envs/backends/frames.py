@@ -203,6 +203,9 @@ class FrameSimulator:
     def close(self) -> None:
         """See `Simulator`."""
         self._start.close()
+        close = getattr(self._model, "close", None)  # of models that hold a connection
+        if close is not None:
+            close()
 
     def _scene(self, member: int) -> NDArray[np.float32]:
         """The vector of scene number `member`, made when it is first needed."""
@@ -227,8 +230,8 @@ class FrameSimulator:
         for what, theirs, ours in pairs:
             if theirs != ours:
                 raise CheckpointError(
-                    f"{self._name} is for something else: {what} is {theirs!r}, here it is {ours!r}; train a model for "
-                    f"this one with `pocketworlds train neural model={spec.kind}`"
+                    f"{self._name} is for something else: {what} is {theirs!r}, here it is {ours!r}; train a model (or "
+                    "a probe) for this one, see docs/neural.md"
                 )
 
 
@@ -241,24 +244,49 @@ def make_frame_simulator(config: Config, worlds: Sequence[World], num_envs: int)
     if config.checkpoint is None:
         raise CheckpointError("models of frames do not come with the package; pass checkpoint=<file>")
     path = Path(config.checkpoint)
-    if config.on_ood in {"truncate", "fallback_physics"}:
-        raise TaskError(
-            f"{path} is a model of frames, which does not say where it is unsure; it takes no on_ood={config.on_ood!r}"
-        )
+    _check_keywords(config, str(path))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     card = read_card(path)
     model = opener(path, card)(path, num_envs, device=device)
-    pictures = [kind for kind in config.observations if kind != "state"]
-    check_pictures(model, config.camera if pictures else model.spec.camera, pictures, str(path))
+    return _frames(config, worlds, num_envs, model, str(path), card)
+
+
+def make_external_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> FrameSimulator:
+    """The simulator of other people's model, by its address; see `world_models.external.registry`.
+
+    Raises:
+        CheckpointError, MissingDependencyError: see `open_external`. TaskError: it has not got what is asked for.
+    """
+    from ...world_models.external.registry import open_external, require_states
+
+    name = str(config.checkpoint)
+    _check_keywords(config, name)
+    model = open_external(name, num_envs)
+    require_states(model.spec, name)
+    return _frames(config, worlds, num_envs, model, name, None)
+
+
+def _check_keywords(config: Config, name: str) -> None:
+    if config.on_ood in {"truncate", "fallback_physics"}:
+        raise TaskError(
+            f"{name} is a model of frames, which does not say where it is unsure; it takes no on_ood={config.on_ood!r}"
+        )
     if config.render_mode == "human":
-        raise TaskError(f"{path} is a model of frames, which has no window; use render_mode='rgb_array'")
+        raise TaskError(f"{name} is a model of frames, which has no window; use render_mode='rgb_array'")
+
+
+def _frames(
+    config: Config, worlds: Sequence[World], num_envs: int, model: NeuralSimulator, name: str, card: Card | None
+) -> FrameSimulator:
+    pictures = [kind for kind in config.observations if kind != "state"]
+    check_pictures(model, config.camera if pictures else model.spec.camera, pictures, name)
     return FrameSimulator(
         worlds,
         num_envs,
         model,
         control_mode=config.control_mode,
         num_threads=config.num_threads,
-        name=str(path),
+        name=name,
         card=card,
     )
 
