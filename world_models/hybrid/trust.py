@@ -24,6 +24,7 @@ USUAL = 0.95
 SIGNS = 6
 """Numbers that the bound depends on; see `Signs`."""
 _LEAST = 1e-4  # [m]: smaller errors are none
+_FINEST = 1e-3  # [m]: nobody is promised better than that
 _WIDTH, _STEPS, _RATE = 32, 600, 5e-3
 _MEMORY = 0.7  # of disagreement, from one control period to the next: one step alone is noise
 
@@ -98,7 +99,7 @@ class Trust(nn.Module):
         if not self.fitted:
             return numbers.new_full((len(numbers),), torch.inf)
         found: Tensor = (self(numbers) + self.excess).exp() - _LEAST
-        return found.clamp_min(0.0)
+        return found.clamp_min(_FINEST)
 
     def strangeness(self, recent: Tensor) -> Tensor:
         """Disagreement of the last steps (n, 2) as a multiple (n,) of what is usual."""
