@@ -1,8 +1,8 @@
 """Swaps the simulator: the same environment, policies and code, in physics and in a learned model, by one keyword.
 
-    python examples/swap.py --task Push-v0 --checkpoint out/neural/model.safetensors --film out/swap.mp4
+    python examples/swap.py --task PickPlace-v0 --film out/swap.mp4
 
-`pocketworlds train neural` makes a checkpoint; docs/neural.md says more.
+docs/neural.md says more.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ import pocketworlds  # noqa: F401 - registers the environments
 import pytest
 import torch
 from pocketworlds.envs.backends.forms import model_shape, robot_form
-from pocketworlds.envs.backends.neural import SHIPPED
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
 from pocketworlds.world_models.hybrid.model import save_model
 
@@ -67,10 +66,6 @@ def test_both_simulators_are_played_and_filmed(checkpoint: Path, tmp_path: Path)
         (("--task", "Psh-v0"), "did you mean 'PocketWorlds/Push-v0'"),
         (("--checkpoint", "none.safetensors"), "there is no checkpoint"),
         (("--episodes", "0"), "num_envs must be a whole number from 1"),
-        pytest.param(
-            *((), "no neural model comes with the package"),
-            marks=pytest.mark.skipif((SHIPPED / "panda.safetensors").exists(), reason="one does"),
-        ),
     ],
 )
 def test_the_packages_errors_are_told(
