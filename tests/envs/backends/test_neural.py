@@ -159,7 +159,7 @@ def test_models_for_something_else_are_refused(model: Model, tmp_path: Path):
         make("Push-v0", backend="neural", checkpoint=tmp_path / "none.safetensors")
     with pytest.raises(TaskError, match="checkpoint is for backend='neural'"):
         make("Push-v0", checkpoint=arm)
-    with pytest.raises(TaskError, match="checkpoint must be a .safetensors file"):
+    with pytest.raises(TaskError, match="checkpoint must be a"):
         make("Push-v0", backend="neural", checkpoint=3)
 
 
