@@ -98,7 +98,9 @@ def train_frames(course: FrameCourse, work: Path, out: Path, notify: Notify) -> 
             too little. MissingDependencyError: a log is asked for without TensorBoard.
     """
     with chief_first(course.model.train):
-        lesson, held_out = film(course, work, notify)
+        lesson, held_out = film(
+            course.practices, work, notify, camera=course.camera, size=course.size, context=course.context
+        )
     desk = _Desk(work, work / "log" if course.log else None, notify)
     model: Model
     if isinstance(course.model, LatentFlowCourse):
@@ -120,21 +122,23 @@ def train_frames(course: FrameCourse, work: Path, out: Path, notify: Notify) -> 
     return model, measured
 
 
-def film(course: FrameCourse, work: Path, notify: Notify) -> tuple[FrameData, FrameData]:
+def film(
+    practices: Sequence[Practice], work: Path, notify: Notify, *, camera: str, size: int, context: int
+) -> tuple[FrameData, FrameData]:
     """Plays and films what is not there yet: episodes to learn from, and others to examine with.
 
     Raises:
         TaskError: see `train_frames`.
     """
-    if not course.practices:
+    if not practices:
         raise TaskError("there is nothing to practise; give at least one environment")
     work.mkdir(parents=True, exist_ok=True)
     first: FrameSettings | None = None
     shards: list[Path] = []
     held: list[int] = []
     learned: list[int] = []
-    for practice in course.practices:
-        settings = look(practice, camera=course.camera, size=course.size, context=course.context)
+    for practice in practices:
+        settings = look(practice, camera=camera, size=size, context=context)
         first = first or settings
         _check(practice, first, settings)
         folder = work / f"filmed-{_digest([_plain(asdict(practice)), settings.model_dump()])}"

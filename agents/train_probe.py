@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,7 @@ from ..world_models.external.stable_worldmodel import KIND, Latents, StableWorld
 from ..world_models.frame_training import FrameTrainer, Learner, TrainConfig
 from ..world_models.frames import FrameData
 from .experience import Practice
-from .frame_experience import look, record
-from .train_frames import HELD_OUT
+from .train_frames import film
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
@@ -71,27 +70,11 @@ def make_probe(
             out, notify: see `train_probe`. camera, size, context: of the pictures [pixels, frames].
 
     Raises:
-        TaskError: there is nothing to practise, or see `train_probe`. DatasetError: practices are not of one layout, or
+        TaskError: there is nothing to practise, practices are not of one layout, or see `train_probe`. DatasetError:
             see `train_probe`.
     """
-    if not practices:
-        raise TaskError("there is nothing to practise; give at least one environment")
-    shards: list[Path] = []
-    learned: list[int] = []
-    held: list[int] = []
-    for practice in practices:
-        settings = look(practice, camera=camera, size=size, context=context)
-        told = json.dumps([asdict(practice), settings.model_dump()], sort_keys=True, default=str)
-        folder = work / f"filmed-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-        stage = f"filming {practice.env_id.removeprefix('PocketWorlds/')}"
-        shards += record(practice, settings, folder, lambda done, count, stage=stage: notify(stage, done / count))  # type: ignore[misc]
-        before = len(learned) + len(held)
-        count = len(FrameData(shards)) - before
-        cut = before + count - max(round(HELD_OUT * count), 1)
-        learned += range(before, cut)
-        held += range(cut, before + count)
-    data = FrameData(shards)
-    return train_probe(course, data.chosen(learned), data.chosen(held), work, out, notify)
+    lesson, held_out = film(practices, work, notify, camera=camera, size=size, context=context)
+    return train_probe(course, lesson, held_out, work, out, notify)
 
 
 def train_probe(

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..errors import DatasetError, MissingDependencyError
 from .frame_settings import Strict
 from .frames import FrameData, Windows
+from .resuming import restore_training, training_state
 
 Notify = Callable[[int, dict[str, float]], None]
 """Is told the number of steps made and the mean losses since it was told last."""
@@ -148,26 +149,14 @@ class FrameTrainer:
 
     def state(self) -> dict[str, Tensor]:
         """Where it is, as numbers: give it to `restore` of a trainer made of the same, to go on as if never stopped."""
-        found = {f"model/{name}": value.detach().clone().cpu() for name, value in self.learner.state_dict().items()}
-        found |= {f"average/{name}": value.clone().cpu() for name, value in self._average.items()}
-        for number, moments in self._optimizer.state_dict()["state"].items():
-            for name, value in moments.items():
-                found[f"optimizer/{number}/{name}"] = torch.as_tensor(value).clone().cpu()
-        return found | {"done": torch.tensor(self.done)}
+        found = training_state(self.learner, self._optimizer, self.done)
+        return found | {f"average/{name}": value.clone().cpu() for name, value in self._average.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Goes back to where `state` was taken."""
-        model = {name.removeprefix("model/"): v for name, v in state.items() if name.startswith("model/")}
-        self.learner.load_state_dict(model)
         for name, value in self._average.items():
             value.copy_(state[f"average/{name}"])
-        kept = self._optimizer.state_dict()
-        for name, value in state.items():
-            if name.startswith("optimizer/"):
-                _, number, what = name.split("/")
-                kept["state"].setdefault(int(number), {})[what] = value
-        self._optimizer.load_state_dict(kept)
-        self.done = int(state["done"])
+        self.done = restore_training(state, self.learner, self._optimizer)
         self._stop_reading()
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -32,6 +33,7 @@ LATENT = LatentFlowCourse(
     STEPS,
 )
 COURSE = FrameCourse((PRACTICE,), LATENT, size=16, context=2, examined=4)
+PICTURES: dict[str, Any] = {"camera": "front", "size": 16, "context": 2}
 
 
 def quiet(stage: str, share: float) -> None:
@@ -42,7 +44,7 @@ def quiet(stage: str, share: float) -> None:
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the course has been filmed."""
     work = tmp_path_factory.mktemp("work")
-    film(COURSE, work, quiet)
+    film(COURSE.practices, work, quiet, **PICTURES)
     return work
 
 
@@ -101,9 +103,9 @@ def test_a_pixel_model_is_made(filmed: Path, tmp_path: Path):
 def test_a_model_is_for_one_layout(tmp_path: Path):
     other = Practice("PocketWorlds/OpenDrawer-v0", 2, num_envs=2, keywords={"max_episode_steps": 4})
     with pytest.raises(TaskError, match="for one layout"):
-        film(FrameCourse((PRACTICE, other), LATENT, size=16, context=2), tmp_path, quiet)
+        film((PRACTICE, other), tmp_path, quiet, **PICTURES)
     with pytest.raises(TaskError, match="nothing to practise"):
-        film(FrameCourse((), LATENT), tmp_path, quiet)
+        film((), tmp_path, quiet, **PICTURES)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..resuming import restore_training, training_state
 from .reflectance import Reflectance, Sightings
 from .training import Notify
 
@@ -66,23 +67,11 @@ class ReflectanceTrainer:
 
     def state(self) -> dict[str, Tensor]:
         """Where it is, as numbers: give it to `restore` of a trainer made of the same, to go on as if never stopped."""
-        found = {f"model/{name}": values.clone() for name, values in self._net.state_dict().items()}
-        for number, moments in self._optimizer.state_dict()["state"].items():
-            found |= {f"optimizer/{number}/{name}": torch.as_tensor(value).clone() for name, value in moments.items()}
-        return found | {"random": self._random.get_state(), "done": torch.tensor(self.done)}
+        return training_state(self._net, self._optimizer, self.done, self._random)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Goes back to where `state` was taken."""
-        model = {name.removeprefix("model/"): v for name, v in state.items() if name.startswith("model/")}
-        self._net.load_state_dict(model)
-        kept = self._optimizer.state_dict()
-        for name, value in state.items():
-            if name.startswith("optimizer/"):
-                _, number, what = name.split("/")
-                kept["state"].setdefault(int(number), {})[what] = value
-        self._optimizer.load_state_dict(kept)
-        self._random.set_state(state["random"])
-        self.done = int(state["done"])
+        self.done = restore_training(state, self._net, self._optimizer, self._random)
 
     def _rate(self) -> float:
         config = self._config

@@ -1,0 +1,43 @@
+"""Where a training is, as numbers: so that it can go on as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_MODEL, _OPTIMIZER = "model/", "optimizer/"
+
+
+def training_state(
+    net: nn.Module, optimizer: torch.optim.Optimizer, done: int, random: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """A copy of everything that changes in `done` steps of a training, on the CPU; `random` draws its batches."""
+    found = {f"{_MODEL}{name}": _copy(values) for name, values in net.state_dict().items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        found |= {f"{_OPTIMIZER}{number}/{name}": _copy(value) for name, value in moments.items()}
+    if random is not None:
+        found["random"] = random.get_state()
+    return found | {"done": torch.tensor(done)}
+
+
+def restore_training(
+    state: Mapping[str, Tensor], net: nn.Module, optimizer: torch.optim.Optimizer, random: torch.Generator | None = None
+) -> int:
+    """Puts back what `training_state` gave; returns the steps done then."""
+    net.load_state_dict({name.removeprefix(_MODEL): v for name, v in state.items() if name.startswith(_MODEL)})
+    kept = optimizer.state_dict()
+    for name, value in state.items():
+        if name.startswith(_OPTIMIZER):
+            _, number, what = name.split("/")
+            kept["state"].setdefault(int(number), {})[what] = value
+    optimizer.load_state_dict(kept)
+    if random is not None:
+        random.set_state(state["random"])
+    return int(state["done"])
+
+
+def _copy(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().clone().cpu()
