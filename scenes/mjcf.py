@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SceneError
-from .scene import Body, Camera, CollisionGeom, Handle, Material, Scene, Surface, Visual
+from .scene import Body, Camera, CollisionGeom, Handle, Material, Part, Scene, SceneObject, Surface, Visual
 
 VISUAL_GROUP = 2
 COLLISION_GROUP = 3
@@ -79,6 +79,7 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
                 damping=[part.joint.damping, 0, 0],
                 frictionloss=part.joint.friction_loss,
                 stiffness=[part.joint.stiffness, 0, 0],
+                springref=_unloaded(item, part, spec.option.gravity),
             )
             _fill_body(spec, child, part.name, part.body)
             if part.handle is not None:
@@ -88,6 +89,19 @@ def build_spec(scene: Scene, *, visuals: bool = True) -> mujoco.MjSpec:
     for camera in scene.cameras:
         add_camera(spec.worldbody, camera)
     return spec
+
+
+def _unloaded(item: SceneObject, part: Part, gravity: Sequence[float]) -> float:
+    """Where the spring of a part's joint pulls with no force: so far that a part that slides is at 0 with its weight.
+
+    Dry friction does not hold it there: MuJoCo's is soft, and what is loaded creeps.
+    """
+    if part.joint.kind != "slide" or not part.joint.stiffness:
+        return 0.0
+    axis = np.zeros(3)
+    mujoco.mju_rotVecQuat(axis, np.array(part.joint.axis) / np.linalg.norm(part.joint.axis), part.body.pose.quaternion)
+    mujoco.mju_rotVecQuat(axis, axis.copy(), item.body.pose.quaternion)
+    return -part.body.inertial.mass.value * float(np.dot(axis, gravity)) / part.joint.stiffness
 
 
 def _add_sky_and_light(spec: mujoco.MjSpec, scene: Scene) -> None:

@@ -114,7 +114,7 @@ class Joint(_Model):
     Attributes:
         range: lowest and highest position [rad] or [m]; 0 is where the part was scanned.
         damping: [N m s/rad] or [N s/m]. friction_loss: dry friction [N m] or [N].
-        stiffness: of a spring that pulls it to 0 [N m/rad] or [N/m]: a button comes back.
+        stiffness: of a spring that pulls it to 0 [N m/rad] or [N/m], of a slide with its weight: a button comes back.
     """
 
     kind: Literal["hinge", "slide"]

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 import pytest
 from mujoco.batch import Batch
+from pocketworlds.envs.builtin.furniture import push_button
 from pocketworlds.errors import SceneError
 from pocketworlds.scenes import load_scene, save_scene
 from pocketworlds.scenes.mjcf import build_spec, compile_scene
@@ -200,3 +201,21 @@ def test_spec_takes_a_robot(tmp_path: Path) -> None:
     )
     spec.attach(robot, prefix="robot/", frame=spec.worldbody.add_frame(pos=[0, -0.5, 0.5]))
     assert spec.compile().joint("robot/j").type == mujoco.mjtJoint.mjJNT_HINGE
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_a_button_stands_still_until_it_is_pressed_and_then_obeys_hooke(tilt: float) -> None:
+    """Its weight is borne by the spring: what presses it by a force f moves it by f / stiffness."""
+    item = push_button("bell", at=(0.0, 0.0), on="floor", top=0.0)
+    pose = item.body.pose.model_copy(update={"quaternion": (math.cos(tilt / 2), math.sin(tilt / 2), 0.0, 0.0)})
+    smooth = item.parts[0].joint.model_copy(update={"friction_loss": 0.0})
+    parts = (item.parts[0].model_copy(update={"joint": smooth}),)
+    item = item.model_copy(update={"body": item.body.model_copy(update={"pose": pose}), "parts": parts})
+    model = compile_scene(scene(item))
+    data = mujoco.MjData(model)
+    joint = model.joint("bell_cap_joint")
+    mujoco.mj_step(model, data, 500)
+    assert abs(data.qpos[joint.qposadr[0]]) < 1e-9
+    data.qfrc_applied[joint.dofadr[0]] = 2.0
+    mujoco.mj_step(model, data, 1500)
+    assert data.qpos[joint.qposadr[0]] == pytest.approx(2.0 / model.jnt_stiffness[joint.id], rel=1e-4)
