@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +21,8 @@ from .train_neural import Course
 FOLDER = Path(__file__).parents[1] / "conf" / "neural"
 _APART = 100_000  # seeds between two practices; those of tests and training of policies are far below the first
 FIRST_SEED = 10_000_000
+ALONE = 3
+"""How many times as many episodes a practice has that is the only one."""
 _JITTER = 0.03  # [m]: things are seen in other places than where they were scanned, too
 _SCAN = "PocketWorlds/Scan-v0"
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -42,6 +45,7 @@ class PracticeSettings(_Strict):
     robot: str
     seed: Annotated[int, Field(ge=0)] = 0
     scene: str | None = None
+    only: str | None = None
     practice: dict[str, int]
     scene_practice: dict[str, int]
 
@@ -117,32 +121,38 @@ def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, .
     Raises:
         TaskError: see `make_course`.
     """
+    table = settings.practice if settings.scene is None else settings.scene_practice
+    if settings.only is not None and settings.only not in table:
+        raise TaskError(f"only={settings.only!r} is nothing to practise; choose one of {list(table)}")
     practices = tuple(
         Practice(env_id, episodes, seed=FIRST_SEED + settings.seed + _APART * number, keywords=keywords, **more)
-        for number, (env_id, keywords, episodes) in enumerate(_chosen(settings))
-        if episodes > 0
+        for number, (name, env_id, keywords, episodes) in enumerate(_chosen(settings))
+        if episodes > 0 and settings.only in {None, name}
     )
     if not practices:
-        raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {list(settings.scene_practice)}")
-    return practices
+        wanted = [settings.only] if settings.only is not None else list(settings.scene_practice)
+        raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {wanted}")
+    if settings.only is None:
+        return practices
+    return tuple(replace(each, episodes=ALONE * each.episodes) for each in practices)
 
 
-def _chosen(settings: PracticeSettings) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Environments, keywords and numbers of episodes."""
+def _chosen(settings: PracticeSettings) -> Iterator[tuple[str, str, dict[str, Any], int]]:
+    """Names in the settings, environments, keywords and numbers of episodes."""
     if settings.scene is None:
         robot = {} if settings.robot in {"panda", "hand"} else {"robot": settings.robot}
         for name, episodes in settings.practice.items():
-            yield known_ids([name])[0], dict(robot), episodes
+            yield name, known_ids([name])[0], dict(robot), episodes
         return
     for task, episodes in settings.scene_practice.items():
         keywords: dict[str, Any] = {
             "scene": settings.scene,
             "task": task,
             "robot": settings.robot,
-            "object_jitter": 0.03,
+            "object_jitter": _JITTER,
         }
         try:
             gym.make_vec(_SCAN, num_envs=1, **keywords).close()
         except TaskError:
             continue
-        yield _SCAN, keywords, episodes
+        yield task, _SCAN, keywords, episodes

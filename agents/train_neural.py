@@ -53,9 +53,10 @@ class Course:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Everything that a model of a course is trained on and examined with."""
+    """Everything that a model of a course is trained on and examined with; `scenes`: their names."""
 
     robot: str
+    scenes: list[str]
     shape: Shape
     geometry: Geometry
     experience: Experience
@@ -79,7 +80,11 @@ def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynam
     ):
         _keep(kept, trainer)
     notify("training", 1.0)
-    told = {"practices": [_plain(each) for each in course.practices], "frames": len(lesson.experience)}
+    told = {
+        "practices": [_plain(each) for each in course.practices],
+        "scenes": lesson.scenes,
+        "frames": len(lesson.experience),
+    }
     bare = work / "model.safetensors"
     save_model(bare, dynamics, robot=lesson.robot, trained_on=told)
     trust = calibrate(course.practices, bare, lambda done, count: notify("rehearsing", done / count))
@@ -111,6 +116,7 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
     halves = [each.parted(HELD_OUT) for each in sets]
     return Lesson(
         robot=name,
+        scenes=sorted({scene for form in forms for scene in form.names}),
         shape=Shape(**sizes),
         geometry=Geometry(robot, [scene for form in forms for scene in form.scenes]),
         experience=Experience.joined([first for first, _ in halves], scenes),
@@ -124,6 +130,7 @@ class _Forms:
     shape: Shape
     robot: RobotForm
     scenes: Sequence[SceneForm]
+    names: Sequence[str]
 
 
 def _look(practice: Practice) -> _Forms:
@@ -131,7 +138,13 @@ def _look(practice: Practice) -> _Forms:
     assert isinstance(env, WorldVectorEnv)
     try:
         robot = robot_form(env.world)
-        return _Forms(env.world.robot.name, model_shape(env.world, robot), robot, [scene_form(w) for w in env.worlds])
+        return _Forms(
+            name=env.world.robot.name,
+            shape=model_shape(env.world, robot),
+            robot=robot,
+            scenes=[scene_form(world) for world in env.worlds],
+            names=[world.scene.name for world in env.worlds],
+        )
     finally:
         env.close()
 

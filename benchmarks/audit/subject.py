@@ -77,7 +77,7 @@ class Subject:
 
         env = self.physics(1)
         env.close()
-        return shipped(env.world.robot.name)
+        return shipped(env.worlds, env.config.task)
 
     def facts(self) -> dict[str, Any]:
         """What is run, and on what: environment, model, machine and versions.

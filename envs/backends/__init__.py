@@ -35,14 +35,14 @@ def make_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> Si
         return make_external_simulator(config, worlds, num_envs)
     from ...world_models.checkpoint import read_card  # torch takes its time
     from .frames import KINDS, make_frame_simulator
-    from .neural import NeuralSimulator
+    from .neural import NeuralSimulator, shipped
 
     if config.checkpoint is not None and read_card(config.checkpoint).kind in KINDS:
         return make_frame_simulator(config, worlds, num_envs)
     neural = NeuralSimulator(
         worlds,
         num_envs,
-        checkpoint=config.checkpoint,
+        checkpoint=config.checkpoint or shipped(worlds, config.task),
         control_mode=config.control_mode,
         num_threads=config.num_threads,
         renderer=config.renderer,

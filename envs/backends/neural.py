@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import CheckpointError
+from ...world_models.checkpoint import read_card
 from ...world_models.hybrid.geometry import Geometry, Hand, Sight, State
 from ...world_models.hybrid.model import check_shape, load_model
 from ..control import make_controller
@@ -30,18 +31,25 @@ from .physics import SUBSTEPS, processors
 from .places import Places
 
 SHIPPED = Path(__file__).parents[2] / "world_models" / "checkpoints"
-"""Models that come with the package, one a robot."""
+"""Models that come with the package: one a robot, and some for one of its tasks alone."""
 
 
-def shipped(robot: str) -> Path:
-    """The model that comes with the package for a robot.
+def shipped(worlds: Sequence[World], task: str) -> Path:
+    """The model that comes with the package for a task in scenes with a robot.
+
+    Some tasks have one of their own, which knows the scenes that it was made in; elsewhere it is the robot's.
 
     Raises:
         CheckpointError: there is none.
     """
+    robot = worlds[0].robot.name
+    own = SHIPPED / f"{robot}-{task}.safetensors"
+    if own.is_file() and {world.scene.name for world in worlds} <= set(read_card(own).trained_on.get("scenes", ())):
+        return own
     path = SHIPPED / f"{robot}.safetensors"
     if not path.is_file():
-        found = sorted(file.stem for file in SHIPPED.glob("*.safetensors") if file.stem != "renderer")
+        stems = {file.stem.partition("-")[0] for file in SHIPPED.glob("*.safetensors")}
+        found = sorted(stems - {"renderer"})
         raise CheckpointError(
             f"no neural model comes with the package for robot {robot!r} (there are {found}); train one with "
             "`pocketworlds train neural` and pass checkpoint=<file>"
@@ -57,7 +65,7 @@ class NeuralSimulator:
         worlds: Sequence[World],
         num_envs: int,
         *,
-        checkpoint: str | Path | None = None,
+        checkpoint: str | Path,
         control_mode: str = "ee_delta",
         num_threads: int = 0,
         renderer: str = "gl",
@@ -66,7 +74,7 @@ class NeuralSimulator:
 
         Args:
             worlds: the compiled scenes with their robot, of one layout. num_envs: number of worlds.
-            checkpoint: file of the model; None: the one that comes with the package for this robot.
+            checkpoint: file of the model.
             control_mode: see `envs.control`. num_threads: of the controller, 0 for all processors.
             renderer: see `envs.rendering`.
 
@@ -81,7 +89,7 @@ class NeuralSimulator:
         threads = min(num_threads or processors(), num_envs)
         self._controller = make_controller(control_mode, worlds, num_envs, threads)
         self.action_size = self._controller.action_size
-        robot, path = robot_form(world), checkpoint or shipped(world.robot.name)
+        robot, path = robot_form(world), checkpoint
         self._dynamics, trust, self.card = load_model(path)
         if self.card.robot != world.robot.name:
             raise CheckpointError(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pocketworlds import TaskError
-from pocketworlds.agents.course import make_course, read_settings
+from pocketworlds.agents.course import ALONE, make_course, read_settings
 from pocketworlds.agents.experience import Practice, gather
 from pocketworlds.agents.train_neural import Course, prepare, train_neural
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
@@ -140,6 +140,16 @@ def test_settings_are_overridden_and_checked():
     ]
 
 
+def test_a_model_for_one_environment_alone_practises_it_longer():
+    everything = make_course(read_settings([])).practices
+    (alone,) = make_course(read_settings(["only=PickPlace-v0"])).practices
+    (same,) = (each for each in everything if each.env_id == alone.env_id)
+    assert alone.seed == same.seed
+    assert alone.episodes == ALONE * same.episodes
+    (lift,) = make_course(read_settings(["scene=blocks", "only=lift"])).practices
+    assert lift.keywords["task"] == "lift"
+
+
 def test_a_scene_of_ones_own_is_played_in_what_it_has_something_for():
     tasks = {practice.keywords["task"] for practice in make_course(read_settings(["scene=blocks"])).practices}
     assert {"lift", "push", "pick_place", "stack"} <= tasks
@@ -155,6 +165,8 @@ def test_a_scene_of_ones_own_is_played_in_what_it_has_something_for():
         (["members=many"], "members='many'"),
         (["practice.Jump-v0=3"], "Jump-v0"),
         (["robot="], "robot"),
+        (["only=Jump-v0"], "only='Jump-v0'"),
+        (["scene=blocks", "only=open_door"], r"suits none of \['open_door'\]"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(overrides: list[str], told: str):

@@ -41,7 +41,7 @@ class TrainConfig:
     rate: float = 1.5e-3
     warmup: int = 200
     stages: tuple[tuple[float, int, int], ...] = ((0.4, 1, 1024), (0.3, 4, 320), (0.3, 8, 192))
-    robot_batch: int = 512
+    robot_batch: int = 2048
     lively: float = 0.8
     joint_noise: float = 5e-4
     speed_noise: float = 5e-3

@@ -13,9 +13,13 @@ from pocketworlds.agents.calibration import rehearse
 from pocketworlds.agents.experience import Practice
 from pocketworlds.agents.experts import make_expert
 from pocketworlds.agents.play import MixedPlay
+from pocketworlds.envs.backends import neural
+from pocketworlds.envs.backends.forms import model_shape, robot_form
 from pocketworlds.envs.backends.neural import shipped
+from pocketworlds.errors import CheckpointError
 from pocketworlds.registry import ENVIRONMENTS
-from pocketworlds.world_models.hybrid.model import load_model
+from pocketworlds.world_models.hybrid.dynamics import Dynamics
+from pocketworlds.world_models.hybrid.model import load_model, save_model
 
 TASKS = [env_id for env_id in ENVIRONMENTS if not env_id.endswith("Scan-v0")]
 SEED = 7_000_000
@@ -30,6 +34,22 @@ def test_the_neural_backend_works_right_after_installation(env_id: str):
     assert np.isfinite(observation).all()
     assert np.isfinite(info["neural/uncertainty"]).all()
     env.close()
+
+
+def test_a_task_has_a_model_of_its_own_in_scenes_that_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neural, "SHIPPED", tmp_path)
+    env, elsewhere = (gym.make_vec("PocketWorlds/Push-v0", num_envs=1, **more) for more in ({}, {"scene": "blocks"}))
+    here, there = env.unwrapped.worlds, elsewhere.unwrapped.worlds
+    with pytest.raises(CheckpointError, match="no neural model comes with the package for robot 'panda'"):
+        shipped(here, "push")
+    shape = model_shape(here[0], robot_form(here[0]))
+    for name, scenes in (("panda", ["tabletop"]), ("panda-push", [here[0].scene.name])):
+        save_model(tmp_path / f"{name}.safetensors", Dynamics(shape), robot="panda", trained_on={"scenes": scenes})
+    assert shipped(here, "push").stem == "panda-push"
+    assert shipped(here, "lift").stem == shipped(there, "push").stem == "panda"
+    assert shipped([*here, *there], "push").stem == "panda"
+    env.close()
+    elsewhere.close()
 
 
 @pytest.mark.parametrize("name", ["Push", "PickPlace", "OpenDrawer"])
@@ -69,7 +89,9 @@ def test_the_same_actions_lead_to_about_the_same_and_failures_stay_failures():
 
 
 def test_nine_times_in_ten_things_are_no_farther_off_than_it_says():
-    path: Path = shipped("panda")
+    env = gym.make_vec("PocketWorlds/PickPlace-v0", num_envs=1).unwrapped
+    path = shipped(env.worlds, "pick_place")
+    env.close()
     _, trust, _ = load_model(path)
     found = rehearse(Practice("PocketWorlds/PickPlace-v0", 64, seed=SEED), path)
     bound = trust.bound(torch.from_numpy(found.numbers).flatten(0, 1)).numpy().reshape(found.error.shape)
