@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from ..errors import TaskError
-from ..world_models.frame_settings import FrameSettings
-from ..world_models.frame_training import TrainConfig
+from ..world_models.frames.settings import FrameSettings
+from ..world_models.frames.training import TrainConfig
 from ..world_models.latent_flow import settings as latent_flow
 from ..world_models.latent_flow.settings import DynamicsSettings, SamplingSettings, TokeniserSettings
 from ..world_models.pixel_edm import settings as pixel_edm

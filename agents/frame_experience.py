@@ -1,7 +1,7 @@
 """Records play as frames: pictures, sensors and actions, for models of frames to learn from.
 
-What is played is the mix of `experience`. A recording is a folder of shards (`world_models.frames`), one a batch of
-episodes, each written whole: a recording that was interrupted goes on with the next.
+What is played is the mix of `experience`. A recording is a folder of shards (`world_models.frames.episodes`), one a
+batch of episodes, each written whole: a recording that was interrupted goes on with the next.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..envs import WorldVectorEnv
 from ..envs.backends.frame_vectors import SensorVectors, scene_size, scene_vector
 from ..envs.backends.physics import PhysicsSimulator
-from ..world_models.frame_settings import FrameSettings
-from ..world_models.frames import save_frames
+from ..world_models.frames.episodes import save_frames
+from ..world_models.frames.settings import FrameSettings
 from .experience import Notify, Practice, make_practice_env, play
 
 _THINGS = ("object_pos", "part_pos", "joint_pos")

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import TaskError
 from ..world_models.checkpoint import Card
-from ..world_models.frame_evaluation import evaluate
-from ..world_models.frame_measures import to_signal
-from ..world_models.frame_settings import FrameSettings
-from ..world_models.frame_training import FrameTrainer, Learner, TrainConfig, chief_first
-from ..world_models.frames import FrameData
+from ..world_models.frames.episodes import FrameData
+from ..world_models.frames.evaluation import evaluate
+from ..world_models.frames.measures import to_signal
+from ..world_models.frames.settings import FrameSettings
+from ..world_models.frames.training import FrameTrainer, Learner, TrainConfig, chief_first
 from ..world_models.latent_flow import model as latent_flow
 from ..world_models.latent_flow.dynamics import DynamicsLearner
 from ..world_models.latent_flow.settings import (
@@ -91,7 +91,7 @@ def train_frames(course: FrameCourse, work: Path, out: Path, notify: Notify) -> 
     """Plays, films, trains and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
 
     Returns:
-        The model, and what the examination on held-out episodes found; see `frame_evaluation.evaluate`.
+        The model, and what the examination on held-out episodes found; see `world_models.frames.evaluation.evaluate`.
 
     Raises:
         TaskError: the practices are not of one layout, or a keyword makes no sense. DatasetError: what was filmed is

@@ -21,8 +21,8 @@ from ..world_models.external.address import parse_address, read_options
 from ..world_models.external.probe import PixelSettings, Probe, ProbeSettings, save_probe
 from ..world_models.external.probe_training import LatentProbeLearner, PictureProbeLearner, examine
 from ..world_models.external.stable_worldmodel import KIND, Latents, StableWorldModelOptions, load_latents
-from ..world_models.frame_training import FrameTrainer, Learner, TrainConfig
-from ..world_models.frames import FrameData
+from ..world_models.frames.episodes import FrameData
+from ..world_models.frames.training import FrameTrainer, Learner, TrainConfig
 from .experience import Practice
 from .train_frames import film
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .layers import Linear
+from .frames.layers import Linear
 
 _BASE = 100.0  # of rotary frequencies: windows are tens of frames, not thousands of words
 

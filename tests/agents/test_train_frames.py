@@ -16,8 +16,8 @@ from pocketworlds.agents.frame_course import make_frame_course, read_frame_setti
 from pocketworlds.agents.frame_experience import look, record
 from pocketworlds.agents.train_frames import FrameCourse, LatentFlowCourse, PixelEdmCourse, film, train_frames
 from pocketworlds.agents.train_neural import _digest, _plain
-from pocketworlds.world_models.frame_training import TrainConfig
-from pocketworlds.world_models.frames import FrameData
+from pocketworlds.world_models.frames.episodes import FrameData
+from pocketworlds.world_models.frames.training import TrainConfig
 from pocketworlds.world_models.latent_flow.model import load_model
 from pocketworlds.world_models.latent_flow.settings import DynamicsSettings, SamplingSettings, TokeniserSettings
 from pocketworlds.world_models.pixel_edm.settings import NoiseSettings, UNetSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pocketworlds.world_models.frame_settings import FrameSettings
-from pocketworlds.world_models.frames import FrameData, save_frames
+from pocketworlds.world_models.frames.episodes import FrameData, save_frames
+from pocketworlds.world_models.frames.settings import FrameSettings
 from torch import Tensor
 
 SIDE = 16

@@ -21,9 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ...errors import CheckpointError, MissingDependencyError
-from ..frame_settings import Size, Strict
+from ..frames.settings import Size, Strict
+from ..frames.worlds import HeldWorlds
 from ..simulator import Context, Prediction, Spec
-from ..worlds import HeldWorlds
 from .poses import gripper_frame, poses10
 
 KIND = "cosmos3"

@@ -18,9 +18,9 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from ...errors import CheckpointError, MissingDependencyError
-from ..frame_settings import Strict
+from ..frames.settings import Strict
+from ..frames.worlds import HeldWorlds
 from ..simulator import Context, Prediction, Spec
-from ..worlds import HeldWorlds
 from .dreamdojo_server import CONTEXT, PROTOCOL, WireError, decode, encode
 from .poses import SCALES
 from .slots import CHUNK, SIZE, packed, relative

@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
-from ..frame_settings import FrameSettings, Scales, Size, Strict, read_settings
+from ..frames.layers import Linear, filled_up
+from ..frames.settings import FrameSettings, Scales, Size, Strict, read_settings
 from ..hybrid.networks import Ensemble
-from ..layers import Linear, filled_up
 
 KIND = "probe"
 _ROWS = 8  # least side of a picture as a decoder begins it

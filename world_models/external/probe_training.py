@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import DatasetError
-from ..frame_measures import psnr, to_pictures, to_signal
-from ..frame_training import Learner
-from ..frames import FrameData, Windows
+from ..frames.episodes import FrameData, Windows
+from ..frames.measures import psnr, to_pictures, to_signal
+from ..frames.training import Learner
 from .probe import Probe
 from .stable_worldmodel import Latents
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...errors import CheckpointError
 from ..checkpoint import Card
+from ..frames.worlds import HeldWorlds
 from ..simulator import Context, NeuralSimulator, Prediction, Spec
-from ..worlds import HeldWorlds
 from .probe import Probe
 
 _MODEL = "model/"

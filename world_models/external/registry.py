@@ -16,7 +16,7 @@ import torch
 
 from ...errors import CheckpointError
 from ..checkpoint import Card
-from ..chunks import Buffered
+from ..frames.chunks import Buffered
 from ..simulator import NeuralSimulator, Spec
 from .address import Address, parse_address, read_options
 from .probe import Probe, load_probe

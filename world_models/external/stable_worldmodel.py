@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ...errors import CheckpointError, MissingDependencyError
 from ..checkpoint import Card
-from ..frame_measures import to_pictures
-from ..frame_settings import Strict
+from ..frames.measures import to_pictures
+from ..frames.settings import Strict
+from ..frames.worlds import HeldWorlds, check_context
 from ..simulator import Context, Prediction, Spec
-from ..worlds import HeldWorlds, check_context
 from .probe import PixelSettings, Probe, digest
 
 KIND = "stable-worldmodel"

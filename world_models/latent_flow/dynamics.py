@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from ..backbone import Backbone, Memory
-from ..frame_settings import Scales
-from ..frame_training import Learner
-from ..frames import Windows
-from ..layers import Linear, two_hot, waves
+from ..frames.episodes import Windows
+from ..frames.layers import Linear, two_hot, waves
+from ..frames.settings import Scales
+from ..frames.training import Learner
 from .settings import LatentFlowSettings
 
 _ROLES = 3  # states, actions, scenes

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
-from ..frame_settings import read_settings
+from ..frames.settings import read_settings
 from .dynamics import Dynamics
 from .settings import LatentFlowSettings
 from .simulator import LatentFlowSimulator

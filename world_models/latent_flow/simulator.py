@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ..backbone import Memory
-from ..draws import normal
-from ..frame_measures import to_pictures, to_signal
+from ..frames.draws import normal
+from ..frames.measures import to_pictures, to_signal
+from ..frames.worlds import HeldWorlds, check_context
 from ..simulator import Context, Prediction, Spec
-from ..worlds import HeldWorlds, check_context
 from .dynamics import Dynamics, Frames
 from .tokeniser import Tokeniser
 

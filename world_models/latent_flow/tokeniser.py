@@ -7,10 +7,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from ..frame_measures import gradients_apart, ssim, to_pictures, to_signal
-from ..frame_training import Learner
-from ..frames import Windows
-from ..layers import filled_up
+from ..frames.episodes import Windows
+from ..frames.layers import filled_up
+from ..frames.measures import gradients_apart, ssim, to_pictures, to_signal
+from ..frames.training import Learner
 from .settings import TokeniserSettings
 
 _FAR = 24.0  # levels, of 255, that a pixel must be off the background to count fully as foreground

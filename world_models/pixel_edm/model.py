@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
-from ..frame_settings import read_settings
+from ..frames.settings import read_settings
 from .network import PixelEdm
 from .settings import PixelEdmSettings
 from .simulator import PixelEdmSimulator

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..frame_measures import to_signal
-from ..frame_settings import Scales
-from ..frame_training import Learner
-from ..frames import Windows
-from ..layers import Linear, filled_up, two_hot, waves
+from ..frames.episodes import Windows
+from ..frames.layers import Linear, filled_up, two_hot, waves
+from ..frames.measures import to_signal
+from ..frames.settings import Scales
+from ..frames.training import Learner
 from .edm import sample, sampling_levels, scaling, training_levels
 from .settings import PixelEdmSettings
 

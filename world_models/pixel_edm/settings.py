@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ..frame_settings import FrameSettings, Strict
+from ..frames.settings import FrameSettings, Strict
 
 Width = Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..draws import normal
-from ..frame_measures import to_pictures, to_signal
+from ..frames.draws import normal
+from ..frames.measures import to_pictures, to_signal
+from ..frames.worlds import HeldWorlds, check_context
 from ..simulator import Context, Prediction, Spec
-from ..worlds import HeldWorlds, check_context
 from .network import PixelEdm
 
 

@@ -15,7 +15,7 @@ from pocketworlds import CheckpointError, TaskError
 from pocketworlds.envs import VectorEnvWarning, check_vector_env
 from pocketworlds.envs.backends.frame_vectors import SensorVectors, scene_size, scene_vector
 from pocketworlds.envs.backends.frames import FrameSimulator
-from pocketworlds.world_models.frame_settings import FrameSettings
+from pocketworlds.world_models.frames.settings import FrameSettings
 from pocketworlds.world_models.latent_flow import model as latent_flow
 from pocketworlds.world_models.latent_flow.settings import DynamicsSettings, LatentFlowSettings, TokeniserSettings
 from pocketworlds.world_models.pixel_edm import model as pixel_edm

@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pocketworlds import CheckpointError
-from pocketworlds.world_models.chunks import Buffered
 from pocketworlds.world_models.external import dreamdojo_server as server
 from pocketworlds.world_models.external.dreamdojo import DreamDojoModel, Hello
 from pocketworlds.world_models.external.registry import open_external
 from pocketworlds.world_models.external.slots import SLOTS, relative
+from pocketworlds.world_models.frames.chunks import Buffered
 from pocketworlds.world_models.simulator import Context, NeuralSimulator
 
 INFO = {

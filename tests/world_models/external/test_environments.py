@@ -15,7 +15,7 @@ from pocketworlds.envs import VectorEnvWarning, check_vector_env
 from pocketworlds.envs.backends.frame_vectors import SensorVectors, scene_size
 from pocketworlds.world_models.external.cosmos3 import Cosmos3Model, Cosmos3Options
 from pocketworlds.world_models.external.probe import Probe, ProbeSettings, save_probe
-from pocketworlds.world_models.frame_settings import FrameSettings
+from pocketworlds.world_models.frames.settings import FrameSettings
 
 from .test_cosmos3 import Pipeline, condition  # noqa: F401 - a fixture
 from .test_dreamdojo import Fake, Running

@@ -16,7 +16,7 @@ from pocketworlds.world_models.checkpoint import Card
 from pocketworlds.world_models.external.probe import Probe, ProbeSettings, load_probe, save_probe
 from pocketworlds.world_models.external.probe_training import examine
 from pocketworlds.world_models.external.probed import Probed
-from pocketworlds.world_models.frame_training import TrainConfig
+from pocketworlds.world_models.frames.training import TrainConfig
 from pocketworlds.world_models.simulator import Context, NeuralSimulator, Prediction, Spec
 from torch import Tensor
 

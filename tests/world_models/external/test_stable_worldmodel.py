@@ -21,7 +21,7 @@ from pocketworlds.world_models.external.stable_worldmodel import (
     load_latents,
     read_config,
 )
-from pocketworlds.world_models.frame_training import TrainConfig
+from pocketworlds.world_models.frames.training import TrainConfig
 from pocketworlds.world_models.simulator import Context, NeuralSimulator
 from safetensors.torch import save_file
 from torch import Tensor, nn

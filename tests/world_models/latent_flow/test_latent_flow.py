@@ -11,9 +11,9 @@ import pytest
 import torch
 from pocketworlds.errors import CheckpointError
 from pocketworlds.world_models.checkpoint import Card
-from pocketworlds.world_models.frame_evaluation import evaluate
-from pocketworlds.world_models.frame_measures import to_pictures, to_signal
-from pocketworlds.world_models.frame_training import FrameTrainer, TrainConfig
+from pocketworlds.world_models.frames.evaluation import evaluate
+from pocketworlds.world_models.frames.measures import to_pictures, to_signal
+from pocketworlds.world_models.frames.training import FrameTrainer, TrainConfig
 from pocketworlds.world_models.latent_flow.dynamics import DynamicsLearner, Frames
 from pocketworlds.world_models.latent_flow.model import LatentFlow, load_model, open_simulator, save_model, simulate
 from pocketworlds.world_models.latent_flow.settings import (
@@ -125,7 +125,7 @@ def test_a_step_is_what_the_network_says_without_any_memory():
     simulator: LatentFlowSimulator = simulate(model, 2, card=CARD)
     simulator.reset(torch.arange(2), begun)
     made = [simulator.step(torch.arange(2), each) for each in given]
-    from pocketworlds.world_models.draws import normal
+    from pocketworlds.world_models.frames.draws import normal
 
     with torch.no_grad():
         shape = (2, 2, 4, 8, 8)

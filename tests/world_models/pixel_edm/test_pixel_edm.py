@@ -10,8 +10,8 @@ import pytest
 import torch
 from pocketworlds.errors import CheckpointError
 from pocketworlds.world_models.checkpoint import Card
-from pocketworlds.world_models.frame_evaluation import evaluate
-from pocketworlds.world_models.frame_training import FrameTrainer, TrainConfig
+from pocketworlds.world_models.frames.evaluation import evaluate
+from pocketworlds.world_models.frames.training import FrameTrainer, TrainConfig
 from pocketworlds.world_models.latent_flow.model import load_model as load_latent_flow
 from pocketworlds.world_models.pixel_edm.edm import sample, sampling_levels, scaling, training_levels
 from pocketworlds.world_models.pixel_edm.model import load_model, open_simulator, save_model, simulate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from pocketworlds.world_models.frame_measures import (
+from pocketworlds.world_models.frames.measures import (
     gradients_apart,
     moving,
     psnr,

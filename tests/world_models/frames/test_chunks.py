@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from pocketworlds.world_models.chunks import Buffered
+from pocketworlds.world_models.frames.chunks import Buffered
 from pocketworlds.world_models.simulator import Context, NeuralSimulator, Prediction, Spec
 from torch import Tensor
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .simulator import Context, Prediction, Spec
+from ..simulator import Context, Prediction, Spec
 
 
 class ChunkModel(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
-from .simulator import Context, Spec
+from ...errors import CheckpointError
+from ..simulator import Context, Spec
 
 
 class HeldWorlds:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from pocketworlds.errors import DatasetError, MissingDependencyError
-from pocketworlds.world_models import frame_training
-from pocketworlds.world_models.frame_training import FrameTrainer, Learner, TrainConfig
-from pocketworlds.world_models.frames import FrameData, Windows
+from pocketworlds.world_models.frames import training as frame_training
+from pocketworlds.world_models.frames.episodes import FrameData, Windows
+from pocketworlds.world_models.frames.training import FrameTrainer, Learner, TrainConfig
 from torch import Tensor, nn
 
-from .squares import recorded
+from ..squares import recorded
 
 SHORT = TrainConfig(steps=14, rate=0.03, warmup=3, batch=8, length=4, average=0.9)
 
@@ -103,10 +103,10 @@ _RANK = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from pocketworlds.world_models.frames import FrameData
-from pocketworlds.world_models.frame_training import FrameTrainer
+from pocketworlds.world_models.frames.episodes import FrameData
+from pocketworlds.world_models.frames.training import FrameTrainer
 import torch
-from tests.world_models.test_frame_training import SHORT, Velocity
+from tests.world_models.frames.test_training import SHORT, Velocity
 folder = Path(sys.argv[1])
 data = FrameData([folder / "a.safetensors", folder / "b.safetensors"])
 trainer = FrameTrainer(Velocity(), data, SHORT.model_copy(update={"distributed": True, "device": "cpu"}))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from pocketworlds.errors import DatasetError
-from pocketworlds.world_models.frames import FrameData, save_frames
+from pocketworlds.world_models.frames.episodes import FrameData, save_frames
 from safetensors.torch import save_file
 
-from .squares import SQUARES, recorded, squares
+from ..squares import SQUARES, recorded, squares
 
 
 @pytest.fixture(scope="module")

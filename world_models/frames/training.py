@@ -22,10 +22,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..errors import DatasetError, MissingDependencyError
-from .frame_settings import Strict
-from .frames import FrameData, Windows
-from .resuming import restore_training, training_state
+from ...errors import DatasetError, MissingDependencyError
+from ..resuming import restore_training, training_state
+from .episodes import FrameData, Windows
+from .settings import Strict
 
 Notify = Callable[[int, dict[str, float]], None]
 """Is told the number of steps made and the mean losses since it was told last."""

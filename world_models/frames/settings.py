@@ -10,9 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
-from .checkpoint import Card
-from .simulator import Spec
+from ...errors import CheckpointError
+from ..checkpoint import Card
+from ..simulator import Spec
 
 _LARGEST = 4096
 _LEAST_SPREAD, _LEAST_STEP = 1e-3, 1e-6

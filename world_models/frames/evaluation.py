@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DatasetError
-from .frame_measures import moving, psnr, squared_error
-from .frames import FrameData, Windows
-from .simulator import Context, NeuralSimulator
+from ...errors import DatasetError
+from ..simulator import Context, NeuralSimulator
+from .episodes import FrameData, Windows
+from .measures import moving, psnr, squared_error
 
 HORIZONS = (1, 5, 10)
 _SEED = 99

@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import DatasetError
-from .frame_settings import FrameSettings
+from ...errors import DatasetError
+from .settings import FrameSettings
 
 _KEY = "pocketworlds.frames"
 _TYPES = {"image": torch.uint8, "state": torch.float32, "action": torch.float32, "scene": torch.float32}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketworlds.world_models.draws import _GOLDEN, _mixed, normal
+from pocketworlds.world_models.frames.draws import _GOLDEN, _mixed, normal
 from scipy import stats
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
