@@ -44,6 +44,9 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pocketworlds.benchmarks.room_capture --out out/bench-room
 	$(BIN)/pocketworlds bench experts --episodes 200 --scenes 50
 	$(BIN)/pocketworlds bench throughput --out out/bench-throughput
+	for task in Reach Push Lift PickPlace Stack Insert TidyTable OpenDrawer CloseDrawer OpenDoor PressButton HandLift HandReorient; do \
+		$(BIN)/pocketworlds bench audit $$task-v0 --out out/bench-audit/$$task || exit 1; \
+	done
 
 doctor: $(INSTALLED)
 	$(BIN)/pocketworlds doctor

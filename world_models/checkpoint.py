@@ -92,7 +92,7 @@ def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
 def _read(path: str | Path, *, numbers: bool) -> tuple[Card, dict[str, Tensor]]:
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; make one with `pocketworlds train neural`")
+        raise CheckpointError(f"there is no checkpoint {path}; make one with `pocketworlds train`")
     if path.suffix in _UNSAFE:
         raise CheckpointError(
             f"{path} may hold code that runs when it is read; only .safetensors files are read: convert it where you "
@@ -107,7 +107,7 @@ def _read(path: str | Path, *, numbers: bool) -> tuple[Card, dict[str, Tensor]]:
             f"{path} is no safetensors file, or is damaged ({error}); fetch or make it anew"
         ) from error
     if told is None:
-        raise CheckpointError(f"{path} has no card of this package; make a checkpoint with `pocketworlds train neural`")
+        raise CheckpointError(f"{path} has no card of this package; make a checkpoint with `pocketworlds train`")
     return _card(path, told), tensors
 
 
