@@ -73,8 +73,8 @@ class Config:
         backend: "physics" (MuJoCo) or "neural" (a learned model, docs/neural.md). checkpoint: of the neural backend, a
             .safetensors file; None: the one that comes with the package for the robot.
         on_ood: what happens where the model is less sure than usual (`neural/ood` in infos): "ignore"; "penalise": the
-            reward is multiplied by 1 - `neural/strangeness`; "truncate": the episode is truncated; "fallback_physics":
-            the rest of the episode is physics. With backend="physics" nothing does.
+            reward is multiplied by 2 - `neural/strangeness`, at least 0; "truncate": the episode is truncated;
+            "fallback_physics": the rest of the episode is physics. With backend="physics" nothing does.
         obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
             gives a Box, several a Dict (docs/observations.md).
         control_mode: "ee_delta", "ee_delta_pos", "joint_delta" or "joint_pos" (see `envs.control`); by default the

@@ -414,7 +414,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             reward = evaluation.dense if self.config.reward_mode == "dense" else evaluation.success.astype(np.float64)
             doubts = self.simulator.diagnostics()
             if self.config.on_ood == "penalise" and "neural/strangeness" in doubts:
-                reward = reward * (1.0 - doubts["neural/strangeness"])
+                reward = reward * np.clip(2.0 - doubts["neural/strangeness"], 0.0, 1.0)
             total[moving] += np.where(failed, 0.0, discount**number * reward)[moving]
             ended = evaluation.success & self.config.terminate_on_success & ~failed
             terminated[moving] = ended[moving]

@@ -79,7 +79,7 @@ def _ood(part: Mapping[str, Any]) -> Iterator[Goal]:
     areas = {name: row["auroc"] for name, row in part["sets"].items() if row.get("auroc") is not None}
     if areas:
         worst = min(areas, key=lambda name: areas[name])
-        yield Goal("AUROC of uncertainty for shifts, worst", areas[worst], 0.85, True, worst)
+        yield Goal("AUROC of strangeness for shifts, worst", areas[worst], 0.85, True, worst)
     if part["coverage"] is not None:
         yield Goal("cover of the 90 % bound, least", part["coverage"], 0.85, True)
         yield Goal("cover of the 90 % bound, most", part["coverage"], 0.95, False)

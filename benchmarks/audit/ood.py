@@ -1,8 +1,9 @@
 """Out of distribution: does the model know when it is wrong?
 
 A model may give `info["neural/uncertainty"]`, a bound [m] that holds 90 % of the time on how far things are off by now,
-and `info["neural/ood"]`, that it is out of its depth. Both are held against what physics says, in the environment as it
-is and in others: things elsewhere, heavier or slippery things, extreme actions, scenes that it has not seen, cousins.
+and `info["neural/strangeness"]`, more than 1 where it is out of its depth. Both are held against what physics says, in
+the environment as it is and in others: things elsewhere, heavier or slippery things, extreme actions, scenes that it
+has not seen, cousins.
 """
 
 from __future__ import annotations
@@ -115,12 +116,14 @@ class _Seen:
     """Bounds and errors [m] by horizon of stretches, and of each whole episode what the model said of itself.
 
     Attributes:
-        bound, error: by horizon, (m,). score: (n,) mean bound over an episode. flagged: (n,) share of steps it called
-            out of its depth. ends: (n,) error at the end.
+        bound, error: by horizon, (m,). sure: (n,) mean bound over an episode [m]. score: (n,) mean strangeness, or
+            bound of a model that does not say. flagged: (n,) share of steps it called out of its depth. ends: (n,)
+            error at the end.
     """
 
     bound: dict[int, Array]
     error: dict[int, Array]
+    sure: Array
     score: Array
     flagged: Array
     ends: Array
@@ -130,7 +133,7 @@ def _look(subject: Subject, told: Record) -> _Seen | None:
     """None where the model does not say how sure it is, or nothing finite."""
     bounds: dict[int, list[Array]] = {}
     errors: dict[int, list[Array]] = {}
-    scores, flagged, ends = [], [], []
+    sure, scores, flagged, ends = [], [], [], []
     for chunk in told.chunks:
         physics, model = both(subject, len(chunk.seeds))
         try:
@@ -140,8 +143,10 @@ def _look(subject: Subject, told: Record) -> _Seen | None:
                 return None
             truth = told.trace.worlds(chunk.rows)
             good = ~(truth.broken | found.broken)
-            scores.append(found.uncertainty[1:, good].mean(axis=0))
-            flagged.append(found.ood[1:, good].mean(axis=0))
+            strange = found.strangeness[1:, good]
+            sure.append(found.uncertainty[1:, good].mean(axis=0))
+            scores.append(strange.mean(axis=0) if np.isfinite(strange).all() else sure[-1])
+            flagged.append((strange > 1.0).mean(axis=0))
             apart = thing_errors(truth, found)[:, good]
             ends.append(apart[-1])
             whole = told.steps
@@ -166,8 +171,8 @@ def _look(subject: Subject, told: Record) -> _Seen | None:
     bound, error = (
         {h: np.concatenate(parts).astype(np.float64) for h, parts in each.items()} for each in (bounds, errors)
     )
-    score, flags, end = (np.concatenate(parts).astype(np.float64) for parts in (scores, flagged, ends))
-    return _Seen(bound, error, score, flags, end)
+    told_of = (np.concatenate(parts).astype(np.float64) for parts in (sure, scores, flagged, ends))
+    return _Seen(bound, error, *told_of)
 
 
 def _compared(sets: Mapping[str, _Seen]) -> dict[str, Any]:
@@ -176,7 +181,7 @@ def _compared(sets: Mapping[str, _Seen]) -> dict[str, Any]:
     for name, seen in sets.items():
         row: dict[str, Any] = {
             "episodes": len(seen.score),
-            "bound_cm": float(100 * seen.score.mean()),
+            "bound_cm": float(100 * seen.sure.mean()),
             "error_cm": float(100 * seen.ends.mean()),
             "flagged": float(seen.flagged.mean()),
             "coverage": {str(h): _share(seen.error[h] <= seen.bound[h]) for h in sorted(seen.bound)},

@@ -15,8 +15,9 @@ from ...envs.tasks.part_task import PartTask
 
 Array = NDArray[Any]
 
-UNCERTAINTY, OOD = "neural/uncertainty", "neural/ood"
-"""Infos of a model that says how sure it is: a bound [m] on how far things are off, and that it is out of its depth."""
+UNCERTAINTY, STRANGENESS = "neural/uncertainty", "neural/strangeness"
+"""Infos of a model that says how sure it is: a bound [m] on how far things are off, and how strange it finds them: more
+than 1 is out of its depth."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Trace:
         object_pos: (F, n, K, 3) [m]. object_mat: (F, n, K, 3, 3). part_pos: (F, n, P). handle_pos: (F, n, P, 3) [m].
         joint_pos: (F, n, J). hand: (F, n, 3) the grip or the palm [m]. force: (F, n, C) on pads or tips [N].
         target: (F, n, 3) what the task is about [m]. target_mat: (F, n, 3, 3), NaN where that is no object.
-        success: (F, n). reward: (F, n), the dense one. uncertainty: (F, n), NaN where the model does not say. ood: (F,
-            n). broken: (n,) worlds that diverged, whose frames from there on mean nothing.
+        success: (F, n). reward: (F, n), the dense one. uncertainty, strangeness: (F, n), NaN where the model does not
+            say. broken: (n,) worlds that diverged, whose frames from there on mean nothing.
     """
 
     object_pos: Array
@@ -43,7 +44,7 @@ class Trace:
     success: Array
     reward: Array
     uncertainty: Array
-    ood: Array
+    strangeness: Array
     broken: Array
 
     def __getitem__(self, frames: slice) -> Trace:
@@ -133,10 +134,10 @@ class Recorder:
             "target_mat": target_mat,
             "reward": reward,
             "uncertainty": info.get(UNCERTAINTY, np.full(env.num_envs, np.nan)),
+            "strangeness": info.get(STRANGENESS, np.full(env.num_envs, np.nan)),
         }
         kept = {name: np.array(values, dtype=np.float32) for name, values in frame.items()}
-        flags = {"success": success, "ood": info.get(OOD, np.zeros(env.num_envs))}
-        self._frames.append(kept | {name: np.array(values, dtype=np.bool_) for name, values in flags.items()})
+        self._frames.append(kept | {"success": np.array(success, dtype=np.bool_)})
 
 
 def follow(

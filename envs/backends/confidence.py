@@ -19,8 +19,9 @@ class Confidence:
     Attributes:
         signs: what happened in their episodes.
         told: what infos say, live: `neural/uncertainty` [m], how far the position of any thing is off at most, nine
-            times in ten (infinite where the model was not calibrated); `neural/strangeness`, 0 where the networks
-            disagree as usual, 1 where they do so twice as much; `neural/ood`, whether more than usual.
+            times in ten, and as many times more as the world is strange (infinite where the model was not calibrated);
+            `neural/strangeness`, how much the networks disagree, or how unlike all that they learned from the things
+            around the hand are: 1 is the most that is usual; `neural/ood`, whether it is more.
     """
 
     def __init__(self, num_envs: int, trust: Trust) -> None:
@@ -53,7 +54,8 @@ class Confidence:
 
     def _tell(self, ids: Ids) -> None:
         rows = torch.from_numpy(ids)
-        self.told["neural/uncertainty"][ids] = self._trust.bound(self.signs.numbers(rows)).numpy()
-        excess = self._trust.strangeness(self.signs.recent[rows]).numpy()
-        self.told["neural/strangeness"][ids] = np.clip(excess - 1.0, 0.0, 1.0)
-        self.told["neural/ood"][ids] = excess > 1.0
+        strangeness = self._trust.strangeness(self.signs.recent[rows]).numpy()
+        bound = self._trust.bound(self.signs.numbers(rows)).numpy()
+        self.told["neural/uncertainty"][ids] = bound * np.maximum(strangeness, 1.0)
+        self.told["neural/strangeness"][ids] = strangeness
+        self.told["neural/ood"][ids] = strangeness > 1.0

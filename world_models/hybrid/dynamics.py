@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from .geometry import Around, Geometry, Hand, Sight, State
+from .geometry import TRAITS, Around, Geometry, Hand, Sight, State
 from .kinematics import from_vector, matmul, matmul_back, orthonormal, to_vector, turn, turn_back
 from .networks import Ensemble, Normaliser
 from .scene import PROBES
@@ -28,6 +28,7 @@ SPEED, WHIRL = 0.2, 2.0
 MOVES = -1.0
 """Logit above which a thing counts as moving: what moves and is told to stay is worse than the other way round."""
 
+_ANYTHING = 1e6  # what traits are within before any were seen
 _TOUCH, _CLOSE, _FAR = 0.001, 0.004, 0.03  # scales [m] on which distances are felt
 _FREE_OUT, _PART_OUT = 19, 9
 
@@ -73,6 +74,7 @@ class Dynamics(nn.Module):
     """The networks. All work on what `Geometry` makes of states."""
 
     robot_scale: Tensor
+    seen: Tensor
 
     def __init__(self, shape: Shape, *, seed: int = 0) -> None:
         super().__init__()
@@ -95,6 +97,7 @@ class Dynamics(nn.Module):
         nn.init.zeros_(self.robot_linear.weight)
         nn.init.zeros_(self.robot_linear.bias)
         self.register_buffer("robot_scale", torch.ones(2 * shape.links))
+        self.register_buffer("seen", torch.stack([torch.full((TRAITS,), -_ANYTHING), torch.full((TRAITS,), _ANYTHING)]))
         self.inputs = nn.ModuleDict({name: Normaliser(size) for name, (size, _) in sizes.items()})
         self.networks = nn.ModuleDict(
             {
@@ -118,6 +121,16 @@ class Dynamics(nn.Module):
         normaliser = self.inputs[name]
         assert isinstance(normaliser, Normaliser)
         normaliser.measure(inputs, least=least)
+
+    def meet(self, traits: Tensor) -> None:
+        """Takes what the things (N, TRAITS) are like that it learns from; see `Geometry.traits`."""
+        self.seen.copy_(torch.stack([traits.amin(0), traits.amax(0)]))
+
+    def novelty(self, traits: Tensor) -> Tensor:
+        """How unlike (N,) all that it learned from things with such traits (N, TRAITS) are: 1 is too much."""
+        low, high = self.seen
+        beyond: Tensor = torch.maximum(low - traits, traits - high).amax(1).clamp_min(0.0)
+        return beyond
 
     def run(self, name: str, inputs: Tensor) -> Tensor:
         """Outputs (M, N, ...) of one of the ensembles."""
@@ -272,9 +285,9 @@ class Dynamics(nn.Module):
                 the state.
 
         Returns:
-            The next state and what is seen then; and (n, 3) how far the networks disagree about where things go [m],
-            and about the robot, in parts of what is usually left of its motion by a linear model; and how near the hand
-            is to things, 1 in contact.
+            The next state and what is seen then; and (n, 4) how far the networks disagree about where things go [m],
+            and about the robot, in parts of what is usually left of its motion by a linear model; how near the hand
+            is to things, 1 in contact; and how unlike those that they learned from the things around it are.
         """
         guesses = self.move_robot(self.robot_inputs(state, target, sight))
         found = guesses.mean(0)
@@ -286,6 +299,9 @@ class Dynamics(nn.Module):
         position, rotation, velocity = (x.clone() for x in (state.position, state.rotation, state.velocity))
         part, part_speed = state.part.clone(), state.part_speed.clone()
         everything = sight.around
+        novelty = found.new_zeros(len(found)).scatter_reduce(
+            0, everything.world, self.novelty(geometry.traits[everything.scene, everything.body]), "amax"
+        )
         free = everything.body < geometry.free
         mine = replace(sight, around=everything[free])
         if len(mine.around.world):
@@ -330,7 +346,7 @@ class Dynamics(nn.Module):
         sight = geometry.see(state, after)
         force = self.newtons(self.forces(self.force_inputs(state, target, sight)))
         near = _contact(sight.near.amin(1))
-        return replace(state, force=force), sight, torch.stack([doubt, about_robot, near], 1)
+        return replace(state, force=force), sight, torch.stack([doubt, about_robot, near, novelty], 1)
 
     # -- what several networks see ---------------------------------------------------------------------------------
 

@@ -18,7 +18,11 @@ from .fields import Fields
 from .kinematics import Kinematics, from_vector, matmul, turn, turn_back
 from .scene import PROBES, RobotForm, SceneForm, no_body, no_part
 
+TRAITS = 8
+"""Numbers that say what a thing is like; see `Geometry.traits`."""
 _NOWHERE = 0.1  # [m]: what counts as the distance to nothing
+_STRANGE_MASS, _STRANGE_FRICTION, _STRANGE_SIZE = 0.3, 0.3, 0.03  # decades, 1 and metres that make a thing another
+_STRANGE_JOINT = 1.0  # decades of a joint's damping, friction or inertia that do
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,11 @@ class Sight:
 
 
 class Geometry(nn.Module):
-    """A robot among the things of scenes."""
+    """A robot among the things of scenes.
+
+    Attributes:
+        traits: see `_traits`. real: (scenes, K + P) which bodies there are; others fill up.
+    """
 
     kinematics: Kinematics
     statics: Fields
@@ -132,6 +140,7 @@ class Geometry(nn.Module):
     middle: Tensor
     extent: Tensor
     gravity: Tensor
+    traits: Tensor
     part_position: Tensor
     part_rotation: Tensor
     part_axis: Tensor
@@ -176,6 +185,13 @@ class Geometry(nn.Module):
         keep("part_rotation", [part.rotation for part in parts], self.parts, 3, 3)
         for name in ("slides", "low", "high", "damping", "stiffness", "rest", "loss", "inertia"):
             keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts)
+        self.register_buffer("traits", self._traits(), persistent=False)
+        self.real = torch.tensor(
+            [
+                [k < len(s.bodies) for k in range(self.free)] + [k < len(s.parts) for k in range(self.parts)]
+                for s in scenes
+            ]
+        )
         self._points = len(robot.point_link)
         for name, values in {
             "_point_link": np.concatenate([robot.point_link, robot.marker_link]),
@@ -184,6 +200,16 @@ class Geometry(nn.Module):
             "_frame_rotation": robot.frame_rotation.astype(np.float32),
         }.items():
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
+
+    def _traits(self) -> Tensor:
+        """(scenes, K + P, TRAITS) what bodies are like: mass, friction and three sides, of parts their joint's damping,
+        dry friction and inertia at the handle, too; each in units that make a thing another."""
+        sides = self.extent.sort(-1).values / (_STRANGE_SIZE / 2)
+        mass, friction = self.matter[..., :1] / _STRANGE_MASS, self.matter[..., 1:] / _STRANGE_FRICTION
+        joint = torch.zeros(*self.extent.shape[:2], 3)
+        numbers = torch.stack([self.part_damping, self.part_loss, self.part_inertia], -1)
+        joint[:, self.free :] = numbers.clamp_min(1e-3).log10() / _STRANGE_JOINT
+        return torch.cat([mass, friction, sides, joint], -1)
 
     @property
     def count(self) -> int:

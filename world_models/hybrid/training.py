@@ -126,6 +126,7 @@ class Trainer:
     def _measure(self) -> None:
         """Fits what is linear, and the scales of all inputs."""
         net, data, geometry = self._net, self._data, self._geometry
+        net.meet(geometry.traits[geometry.real])
         frame = self._starts(min(40_000, len(data)), 1)
         state, target = data.state(frame), data.targets[frame]
         sight = geometry.see(state)

@@ -20,7 +20,7 @@ from .networks import Ensemble
 COVERAGE = 0.9
 """Share of times at which the bound is to hold."""
 USUAL = 0.95
-"""Share of episodes in which disagreement is never called unusual."""
+"""Share of episodes in which nothing is ever called strange."""
 SIGNS = 6
 """Numbers that the bound depends on; see `Signs`."""
 _LEAST = 1e-4  # [m]: smaller errors are none
@@ -33,13 +33,14 @@ class Signs:
     """What happened in `n` episodes so far that bears on trust.
 
     Attributes:
-        doubt: (n, 3) of the last step: see `Dynamics.step`. recent: (n, 2) disagreement of the last few steps, about
-            things [m] and about the robot. sums: (n, SIGNS - 1) since the episode began: disagreement about things,
-            about the robot, about the robot while it was near things, control periods near things, and all of them.
+        doubt: (n, 4) of the last step: see `Dynamics.step`. recent: (n, 3) of the last few steps: disagreement about
+            things [m] and about the robot, and how unlike others the things are. sums: (n, SIGNS - 1) since the episode
+            began: disagreement about things, about the robot, about the robot while it was near things, control periods
+            near things, and all of them.
     """
 
     def __init__(self, n: int) -> None:
-        self.doubt, self.recent, self.sums = torch.zeros(n, 3), torch.zeros(n, 2), torch.zeros(n, SIGNS - 1)
+        self.doubt, self.recent, self.sums = torch.zeros(n, 4), torch.zeros(n, 3), torch.zeros(n, SIGNS - 1)
 
     def reset(self, rows: Tensor) -> None:
         """Begins episodes in rows (m,)."""
@@ -47,10 +48,11 @@ class Signs:
             held[rows] = 0.0
 
     def add(self, rows: Tensor, doubt: Tensor) -> None:
-        """Takes what a step said (m, 3) in rows (m,)."""
+        """Takes what a step said (m, 4) in rows (m,)."""
         self.doubt[rows] = doubt
-        self.recent[rows] = _MEMORY * self.recent[rows] + (1 - _MEMORY) * doubt[:, :2]
-        things, robot, near = doubt.unbind(1)
+        things, robot, near, novelty = doubt.unbind(1)
+        strange = torch.stack([things, robot, novelty], 1)
+        self.recent[rows] = _MEMORY * self.recent[rows] + (1 - _MEMORY) * strange
         self.sums[rows] += torch.stack([things, robot, robot * near, near, torch.ones_like(near)], 1)
 
     def numbers(self, rows: Tensor) -> Tensor:
@@ -58,12 +60,12 @@ class Signs:
         return torch.cat([self.recent[rows, :1], self.sums[rows]], 1)
 
     def save(self, rows: Tensor) -> Tensor:
-        """All of rows (m,): (m, 5 + SIGNS - 1)."""
+        """All of rows (m,): (m, 7 + SIGNS - 1)."""
         return torch.cat([self.doubt[rows], self.recent[rows], self.sums[rows]], 1)
 
     def restore(self, rows: Tensor, kept: Tensor) -> None:
         """Puts back what `save` gave."""
-        self.doubt[rows], self.recent[rows], self.sums[rows] = kept[:, :3], kept[:, 3:5], kept[:, 5:]
+        self.doubt[rows], self.recent[rows], self.sums[rows] = kept[:, :4], kept[:, 4:7], kept[:, 7:]
 
 
 class Trust(nn.Module):
@@ -102,16 +104,18 @@ class Trust(nn.Module):
         return found.clamp_min(_FINEST)
 
     def strangeness(self, recent: Tensor) -> Tensor:
-        """Disagreement of the last steps (n, 2) as a multiple (n,) of what is usual."""
-        return (recent / self.usual).amax(1)
+        """How strange (n,) the last steps are, see `Signs.recent` (n, 3): 1 is the most that is usual."""
+        return torch.maximum((recent[:, :2] / self.usual).amax(1), recent[:, 2] * self.fitted)
 
     def fit(self, numbers: Sequence[Tensor], error: Sequence[Tensor], recent: Sequence[Tensor]) -> None:
         """Learns from several sets of E episodes of T steps: half of them for the network, the others to make it hold.
 
         Args:
-            numbers: (E, T, SIGNS). error: (E, T) [m]. recent: (E, T, 2).
+            numbers: (E, T, SIGNS). error: (E, T) [m]. recent: (E, T, 3).
         """
-        self.usual.copy_(torch.cat([each.amax(1) for each in recent]).quantile(USUAL, 0).clamp_min(1e-6))
+        most = torch.cat([each.amax(1) for each in recent])
+        self.usual.copy_(most[:, :2].quantile(USUAL, 0).clamp_min(1e-6))
+        self.usual.mul_(self.strangeness(most).quantile(USUAL).clamp_min(1.0))
         inputs, others = (torch.cat([each[k::2].flatten(0, 1) for each in numbers]) for k in (0, 1))
         targets, rest = (torch.cat([(each[k::2].flatten() + _LEAST).log() for each in error]) for k in (0, 1))
         self.mean.copy_(_log(inputs).mean(0))

@@ -36,7 +36,7 @@ class Doubtful(Subject):  # type: ignore[misc]
 
         def info(*arguments: Any) -> dict[str, Any]:
             fast = np.abs(env.sensors()["joint_vel"]).max(axis=1) > 1.2
-            return {**told(*arguments), "neural/uncertainty": 1e-3 + 1e-2 * fast, "neural/ood": fast}
+            return {**told(*arguments), "neural/uncertainty": 1e-3 + 1e-2 * fast, "neural/strangeness": 2.0 * fast}
 
         env._info = info
         return env
@@ -64,16 +64,17 @@ def test_doubts_are_held_against_what_is_so():
 def test_bounds_that_hold_nine_times_in_ten():
     def seen(scale: float, bound: float) -> ood._Seen:
         error = {h: np.abs(RNG.normal(0, scale, 400)) for h in (1, 20)}
-        return ood._Seen({h: np.full(400, bound) for h in error}, error, np.full(400, bound), np.zeros(400), error[20])
+        sure = np.full(400, bound)
+        return ood._Seen(dict.fromkeys(error, sure), error, sure, sure, np.zeros(400), error[20])
 
     found = ood._compared({"usual": seen(0.01, 0.0165), "places": seen(0.03, 0.05)})
     assert found["coverage"] == pytest.approx(0.9, abs=0.03)
     assert found["sets"]["places"]["auroc"] == 1.0
     assert found["wrong"]["all"]["auroc"] > 0.65
     assert np.isnan(found["wrong"]["usual"]["auroc"]) or found["wrong"]["usual"]["auroc"] == 0.5
-    assert all(
-        goal.met for goal in goals({"ood": found}) if goal.name.startswith(("cover", "AUROC of uncertainty for s"))
-    )
+    judged = [goal for goal in goals({"ood": found}) if goal.name.startswith(("cover", "AUROC of strangeness"))]
+    assert len(judged) == 3
+    assert all(goal.met for goal in judged)
 
 
 def test_a_model_that_does_not_say_how_sure_it_is():

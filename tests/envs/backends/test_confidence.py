@@ -8,7 +8,11 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from pocketworlds import TaskError
+from pocketworlds.benchmarks.audit.ood import _changed
 from pocketworlds.envs import check_vector_env
+from pocketworlds.envs.backends.forms import model_shape, robot_form, scene_form
+from pocketworlds.world_models.hybrid.dynamics import Dynamics
+from pocketworlds.world_models.hybrid.geometry import Geometry
 from pocketworlds.world_models.hybrid.trust import Trust
 
 from .conftest import Model
@@ -46,6 +50,23 @@ def make(model: Model, trust: Trust | None, on_ood: str, count: int = 3, **keywo
 
 def actions(steps: int, count: int = 3) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (steps, count, 7)).astype(np.float32)
+
+
+def test_things_unlike_those_that_were_learned_from_are_strange():
+    """Four times the mass is two doublings, log10(4) / 0.3, too many; what is within what was seen is not strange."""
+    env = gym.make_vec(PUSH, num_envs=1).unwrapped
+    (scene,), forms = env.config.scene, []
+    for mass in (1.0, 2.0, 1.5, 8.0):
+        changed = gym.make_vec(PUSH, num_envs=1, scene=_changed(scene, mass=mass)).unwrapped
+        forms.append(scene_form(changed.world))
+        changed.close()
+    robot = robot_form(env.world)
+    geometry, dynamics = Geometry(robot, forms), Dynamics(model_shape(env.world, robot))
+    assert geometry.real.all()
+    assert (dynamics.novelty(geometry.traits[:, 0]) == 0).all()
+    dynamics.meet(geometry.traits[:2, 0])
+    np.testing.assert_allclose(dynamics.novelty(geometry.traits[:, 0]), [0, 0, 0, np.log10(4) / 0.3], atol=1e-4)
+    env.close()
 
 
 def test_infos_tell_how_sure_it_is(model: Model, bold: Trust):
