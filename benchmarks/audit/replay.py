@@ -3,16 +3,20 @@
 Two things are asked. Of whole episodes, what they end in: a model that is alone from the start to the end may call a
 failed episode a success (optimism) or the other way round (pessimism). Of stretches that begin mid-episode, in the very
 state of physics, how far off it is after 1, 5, 10, 20 and 50 control steps. Beside the model are two others that know
-less: copy-last (nothing moves any more) and the model under another episode's actions.
+less: copy-last (nothing moves any more) and the model under another episode's actions. And one that knows all: physics
+again, with every joint of the robot nudged by next to nothing at every step. What it makes of whole episodes is as much
+as can be asked of a model: where things roll and slip, the same actions do not lead to the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...envs import WorldVectorEnv
+from ...envs.backends.physics import PhysicsSimulator
 from ...errors import MissingDependencyError
 from ..scoring import wilson
 from .adopt import adopt
@@ -24,6 +28,8 @@ from .subject import Subject
 from .trace import Aim, Array, Trace, follow
 
 ROWS = ("model", "copy-last", "shuffled actions")
+NUDGE = 1e-4
+"""Standard deviation [rad] of the nudges; of an arm's fingertip, about 0.1 mm."""
 
 
 def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: Notify) -> dict[str, Any]:
@@ -34,11 +40,12 @@ def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: 
         notify: told how far it is.
 
     Returns:
-        `episodes`, `windows`, `success` and `pictures` (None without), see docs/audit.md.
+        `episodes`, `windows`, `success`, `nudged` and `pictures` (None without), see docs/audit.md.
     """
     whole, stretches = {row: Errors() for row in ROWS}, {row: Errors() for row in ROWS}
     gallery = Gallery(camera, size) if size else None
     ends: list[Trace] = []
+    nudged: list[Trace] = []
     told, mid = record.shuffled, True  # mid-episode, if the model can be put there
     reach = tuple(sorted({*record.horizons, record.steps}))
     for number, chunk in enumerate(record.chunks):
@@ -53,6 +60,8 @@ def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: 
             for row, trace in zip(ROWS, (found, truth.frozen(), other), strict=True):
                 whole[row].add(truth, trace, reach, chunk.episodes)
             ends.append(found)
+            physics.reset(seed=chunk.seeds)
+            nudged.append(follow(physics, actions, after=_Nudges(physics, chunk.seeds, record.steps).give))
             physics.reset(seed=chunk.seeds)
             begun = Window(np.zeros(len(chunk.seeds), dtype=np.int64), physics.get_state())
             for place, window in enumerate(chunk.windows):
@@ -84,6 +93,7 @@ def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: 
         "episodes": {row: errors.figures() for row, errors in whole.items()},
         "windows": {row: errors.figures() for row, errors in stretches.items()} if mid else None,
         "success": outcomes(record.trace, Trace.joined(ends)),
+        "nudged": {"rad": NUDGE, **outcomes(record.trace, Trace.joined(nudged))},
         "pictures": None if gallery is None else gallery.figures(),
         "no_pictures": "" if gallery is None else gallery.missing,
     }
@@ -110,6 +120,21 @@ def outcomes(truth: Trace, found: Trace) -> dict[str, Any]:
             "pessimism": _share(bleak, succeeded),
         }
     return result
+
+
+class _Nudges:
+    """Nudges the joints that the robot is driven by, in each world as its seed says."""
+
+    def __init__(self, physics: WorldVectorEnv, seeds: Sequence[int], steps: int) -> None:
+        assert isinstance(physics.simulator, PhysicsSimulator)
+        joints = physics.world.joint_qpos
+        self._positions, self._joints = physics.simulator.batch.bind("qpos"), joints
+        drawn = [np.random.default_rng([seed, 21]).normal(0.0, NUDGE, (steps, len(joints))) for seed in seeds]
+        self._nudges = np.stack(drawn, axis=1)
+
+    def give(self, step: int) -> None:
+        """After `step` control steps."""
+        self._positions[:, self._joints] += self._nudges[step - 1]
 
 
 class Gallery:

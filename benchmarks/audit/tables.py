@@ -61,7 +61,7 @@ def replay_tables(part: Mapping[str, Any]) -> Iterator[Table]:
     ):
         if part[name]:
             yield _errors(part[name], title)
-    yield _outcomes(part["success"])
+    yield _outcomes(part["success"], part["nudged"])
     if part["pictures"]:
         yield from _pictures(part["pictures"])
     elif part.get("no_pictures"):
@@ -236,22 +236,26 @@ def _errors(part: Mapping[str, Any], title: str) -> Table:
     return Table(title, heads, rows, note)
 
 
-def _outcomes(part: Mapping[str, Any]) -> Table:
+def _outcomes(part: Mapping[str, Any], nudged: Mapping[str, Any]) -> Table:
     rows = [
         (
+            who,
             told,
-            str(part[name]["physics"]),
-            str(part[name]["model"]),
-            number(part[name]["f1"]),
-            percent(part[name]["agree"]),
-            *(_counted(part[name][side]) for side in ("optimism", "pessimism")),
+            str(found[name]["physics"]),
+            str(found[name]["model"]),
+            number(found[name]["f1"]),
+            percent(found[name]["agree"]),
+            *(_counted(found[name][side]) for side in ("optimism", "pessimism")),
         )
+        for who, found in (("model", part), ("physics, nudged", nudged))
         for name, told in (("at_end", "at the end"), ("ever", "at any step"))
     ]
-    heads = ("success", "physics", "model", "F1", "agree", "optimism", "pessimism")
+    heads = ("", "success", "physics", "there", "F1", "agree", "optimism", "pessimism")
     note = (
         f"Of {part['episodes']} whole episodes; {part['broken']} diverged in the model. Optimism: failed in physics, a "
-        "success in the model; pessimism: the other way round; 95 % Wilson intervals."
+        "success in the model; pessimism: the other way round; 95 % Wilson intervals. Nudged: the same actions in "
+        f"physics again, every joint displaced by {nudged['rad']:g} rad (standard deviation) at every step: no "
+        "model can be asked for more."
     )
     return Table("What episodes end in", heads, rows, note)
 

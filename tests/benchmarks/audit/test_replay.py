@@ -13,7 +13,7 @@ from pocketworlds.benchmarks.audit.goals import goals
 from pocketworlds.benchmarks.audit.horizon import audited_horizon
 from pocketworlds.benchmarks.audit.ranking import compare
 from pocketworlds.benchmarks.audit.record import Record
-from pocketworlds.benchmarks.audit.replay import replay
+from pocketworlds.benchmarks.audit.replay import NUDGE, _Nudges, replay
 from pocketworlds.benchmarks.audit.subject import Subject
 from pocketworlds.envs import WorldVectorEnv
 
@@ -64,6 +64,7 @@ def test_physics_is_a_model_of_itself_without_fault(itself: Subject, played: Rec
                 assert row[name] is None or row[name]["mean"] == row[name]["p90"] == 0.0
     assert found["success"]["at_end"]["f1"] == 1.0
     assert found["success"]["at_end"]["optimism"]["count"] == 0
+    assert found["nudged"]["at_end"]["f1"] > 0.8
     assert found["windows"]["model"]["horizons"]["20"]["moved"]["count"] > 2
     assert found["windows"]["copy-last"]["horizons"]["20"]["moved"]["mean"] > 1
     assert found["windows"]["shuffled actions"]["horizons"]["20"]["hand"]["mean"] > 1
@@ -98,6 +99,23 @@ def test_a_model_of_pictures_alone_is_looked_at_from_the_starts(
     assert found["pictures"]["rows"]["ceiling"] is None
     assert found["pictures"]["rows"]["model"]["50"]["psnr"] == float("inf")
     assert found["pictures"]["rows"]["shuffled actions"]["50"]["psnr"] < 40
+
+
+def test_nudges_are_small_and_the_same_whatever_the_batch(itself: Subject):
+    given = {}
+    for count in (2, 5):
+        env = itself.physics(count)
+        env.reset(seed=[70 + k for k in range(count)])
+        before = env.sensors()["joint_pos"].copy()
+        nudges = _Nudges(env, [70 + k for k in range(count)], 400)
+        positions = env.simulator.batch.bind("qpos")[:, env.world.joint_qpos]
+        np.testing.assert_allclose(positions, before, atol=1e-12)
+        for step in range(1, 401):
+            nudges.give(step)
+        given[count] = env.simulator.batch.bind("qpos")[:, env.world.joint_qpos] - before
+        env.close()
+    np.testing.assert_allclose(given[2], given[5][:2], atol=1e-12)
+    assert 0.7 < given[5].std() / (20 * NUDGE) < 1.3
 
 
 # Broken simulators ---------------------------------------------------------------------------------------------------
