@@ -11,6 +11,8 @@ from ...world_models.checkpoint import load_checkpoint, save_checkpoint
 
 WRONG = 0.10
 """Optimism and pessimism must be below."""
+LATE = 5
+"""Control steps from which on they are judged: a success that comes a step late is not one that is missed."""
 
 
 def audited_horizon(replayed: Mapping[str, Any], steps: int) -> tuple[int, list[dict[str, Any]]]:
@@ -21,7 +23,7 @@ def audited_horizon(replayed: Mapping[str, Any], steps: int) -> tuple[int, list[
 
     - the mean error of what moved is below copy-last's, or nothing moved;
     - of the worlds in which physics has no success at that step, the model has one in less than a tenth;
-    - and of those in which physics has one, the model lacks it in less than a tenth.
+    - and of those in which physics has one, the model lacks it in less than a tenth; both from `LATE` steps on.
 
     Returns:
         The horizon, and for each candidate what was found: `horizon`, `moved` and `copied` [cm] or None, `optimism`,
@@ -71,5 +73,5 @@ def _judged(horizon: int, rows: Mapping[str, Any], key: str) -> dict[str, Any]:
         "copied": there,
         "optimism": shares[0],
         "pessimism": shares[1],
-        "passed": bool(better and max(shares) < WRONG),
+        "passed": bool(better and (horizon < LATE or max(shares) < WRONG)),
     }
