@@ -219,3 +219,6 @@ def test_a_button_stands_still_until_it_is_pressed_and_then_obeys_hooke(tilt: fl
     data.qfrc_applied[joint.dofadr[0]] = 2.0
     mujoco.mj_step(model, data, 1500)
     assert data.qpos[joint.qposadr[0]] == pytest.approx(2.0 / model.jnt_stiffness[joint.id], rel=1e-4)
+    data.qfrc_applied[joint.dofadr[0]] = 20.0  # the weight of two kilograms
+    mujoco.mj_step(model, data, 1500)
+    assert data.qpos[joint.qposadr[0]] == pytest.approx(model.jnt_range[joint.id, 1], abs=1e-3)
