@@ -28,8 +28,8 @@ COLLISION_GROUP = 3
 # Contact model: elliptic cones with impratio 10 hold grasps without creep (MuJoCo manual, "Preventing slip").
 TIMESTEP = 0.002
 LIMIT = (2 * TIMESTEP, 1.0)
-"""Time constant [s] and damping ratio of joint limits: as hard as the time step allows, since MuJoCo's give way the more
-the lighter a part is: a button's by millimetres."""
+"""Time constant [s] and damping ratio of joint limits: as hard as the time step allows, since MuJoCo's give way the
+more the lighter a part is: a button's by millimetres."""
 SLIDING_TORSION_ROLLING = (1.0, 0.005, 0.0001)
 """Ratios of torsional [m] and rolling [m] friction that go with a sliding coefficient (MuJoCo's own defaults)."""
 
