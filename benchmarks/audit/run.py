@@ -122,6 +122,7 @@ def run_audit(
         raise TaskError("there is no checkpoint to write a card into; give one")
     if card and "replay" not in plan.sections:
         raise TaskError("the audited horizon comes from the section replay; run it too")
+    plan = replace(plan, subject=plan.subject.pinned())
     work = _Work(plan, out, notify)
     facts = work.facts
     out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ class Subject:
             CheckpointError: it cannot be used.
         """
         return self._made(num_envs, {**self.model_keywords(), **guard("ignore"), **more})
+
+    def pinned(self) -> Subject:
+        """The same with its model named: where something is changed, it stays the model that is audited."""
+        return self if self.checkpoint is not None else replace(self, checkpoint=self.file())
 
     def model_keywords(self) -> dict[str, Any]:
         """What tells the model's side from physics."""

@@ -37,15 +37,19 @@ SHIPPED = Path(__file__).parents[2] / "world_models" / "checkpoints"
 def shipped(worlds: Sequence[World], task: str) -> Path:
     """The model that comes with the package for a task in scenes with a robot.
 
-    Some tasks have one of their own, which knows the scenes that it was made in; elsewhere it is the robot's.
+    Some tasks have one of their own, for those of the package's scenes that it was made in; elsewhere it is the
+    robot's.
 
     Raises:
         CheckpointError: there is none.
     """
     robot = worlds[0].robot.name
     own = SHIPPED / f"{robot}-{task}.safetensors"
-    if own.is_file() and {world.scene.name for world in worlds} <= set(read_card(own).trained_on.get("scenes", ())):
-        return own
+    scenes = [world.scene for world in worlds]
+    if own.is_file() and all(scene.folder is None for scene in scenes):  # a scan may have any name
+        known = read_card(own).trained_on.get("scenes", ())
+        if all(scene.name in known for scene in scenes):
+            return own
     path = SHIPPED / f"{robot}.safetensors"
     if not path.is_file():
         stems = {file.stem.partition("-")[0] for file in SHIPPED.glob("*.safetensors")}

@@ -203,7 +203,7 @@ class Geometry(nn.Module):
 
     def _traits(self) -> Tensor:
         """(scenes, K + P, TRAITS) what bodies are like: mass, friction and three sides, of parts their joint's damping,
-        dry friction and inertia at the handle, too; each in units that make a thing another."""
+        dry friction and inertia, too; each in units that make a thing another."""
         sides = self.extent.sort(-1).values / (_STRANGE_SIZE / 2)
         mass, friction = self.matter[..., :1] / _STRANGE_MASS, self.matter[..., 1:] / _STRANGE_FRICTION
         joint = torch.zeros(*self.extent.shape[:2], 3)

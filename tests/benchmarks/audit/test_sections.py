@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ def test_doubts_are_held_against_what_is_so():
     judged = {goal.name: goal.met for goal in goals({"ood": found})}
     assert judged["cover of the 90 % bound, least"]
     assert not judged["cover of the 90 % bound, most"]
+
+
+def test_the_model_that_is_audited_stays_the_same_where_the_scene_is_another():
+    pinned = Subject("Push-v0").pinned()
+    assert pinned.file().stem == "panda-push"
+    assert replace(pinned, keywords={"scene": "blocks"}).file() == pinned.file()
+    assert replace(Subject("Push-v0"), keywords={"scene": "blocks"}).file().stem == "panda"
 
 
 def test_bounds_that_hold_nine_times_in_ten():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -48,6 +49,8 @@ def test_a_task_has_a_model_of_its_own_in_scenes_that_it_knows(tmp_path: Path, m
     assert shipped(here, "push").stem == "panda-push"
     assert shipped(here, "lift").stem == shipped(there, "push").stem == "panda"
     assert shipped([*here, *there], "push").stem == "panda"
+    scanned = replace(here[0], scene=here[0].scene.in_folder(tmp_path))  # of the same name
+    assert shipped([scanned], "push").stem == "panda"
     env.close()
     elsewhere.close()
 
