@@ -15,9 +15,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
+from ..checkpoint import Card
+from ..frames.checkpoint import load_frame_model, save_frame_model
 from ..frames.layers import Linear, filled_up
-from ..frames.settings import FrameSettings, Scales, Size, Strict, read_settings
+from ..frames.settings import FrameSettings, Scales, Size, Strict
 from ..hybrid.networks import Ensemble
 
 KIND = "probe"
@@ -197,24 +198,17 @@ def _run(network: nn.Module, x: Tensor) -> Tensor:
 
 
 def save_probe(path: Path, probe: Probe, **told: Any) -> Card:
-    """Writes a probe, whole or not at all, and gives its card; `told` are further entries of it, see `Card`."""
-    settings = probe.settings.model_dump(mode="json")
-    card = Card(kind=KIND, robot=probe.settings.frames.robot, settings=settings, **told)
-    save_checkpoint(path, card, probe.state_dict())
-    return card
+    """Writes a probe; see `save_frame_model`."""
+    return save_frame_model(path, KIND, probe, probe.settings, **told)
 
 
 def load_probe(path: str | Path) -> tuple[Probe, Card]:
     """A probe and its card.
 
     Raises:
-        CheckpointError: the file cannot be used; the message says why, and what to do.
+        CheckpointError: see `load_frame_model`.
     """
-    card, tensors = load_checkpoint(path)
-    probe = Probe(read_settings(path, card, KIND, ProbeSettings))
-    check_tensors(path, probe.state_dict(), tensors)
-    probe.load_state_dict(tensors)
-    return probe.eval(), card
+    return load_frame_model(path, KIND, ProbeSettings, Probe)
 
 
 def digest(path: Path) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ...errors import CheckpointError
 from ..checkpoint import Card
 from ..simulator import Spec
 
@@ -19,7 +16,6 @@ _LEAST_SPREAD, _LEAST_STEP = 1e-3, 1e-6
 _CUT = 8.0  # normalised numbers farther out than this say no more than that they are far out
 
 Size = Annotated[int, Field(ge=1, le=_LARGEST)]
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -71,28 +67,6 @@ class FrameSettings(Strict):
             weights=weights,
             robot=self.robot,
         )
-
-
-def read_settings(path: str | Path, card: Card, kind: str, settings: type[Settings]) -> Settings:
-    """The settings in a checkpoint's card, checked.
-
-    Raises:
-        CheckpointError: the card is of another kind of model, or a setting makes no sense; the message says which.
-    """
-    if card.kind != kind:
-        raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {kind!r}")
-    try:
-        return settings.model_validate(_plain(card.settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise CheckpointError(
-            f"{path}: its card gives {name} as {first['input']!r}: {first['msg']}; train it again"
-        ) from error
-
-
-def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) if isinstance(value, Mapping) else value for name, value in told.items()}
 
 
 class Scales(nn.Module):

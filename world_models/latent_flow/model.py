@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
-from ..frames.settings import read_settings
+from ..checkpoint import Card
+from ..frames.checkpoint import load_frame_model, save_frame_model
 from .dynamics import Dynamics
 from .settings import LatentFlowSettings
 from .simulator import LatentFlowSimulator
@@ -44,24 +44,17 @@ def simulate(
 
 
 def save_model(path: Path, model: LatentFlow, **told: Any) -> Card:
-    """Writes a model, whole or not at all, and gives its card; `told` are further entries of it, see `Card`."""
-    settings = model.settings.model_dump(mode="json")
-    card = Card(kind=KIND, robot=model.settings.frames.robot, settings=settings, **told)
-    save_checkpoint(path, card, model.state_dict())
-    return card
+    """Writes a model; see `save_frame_model`."""
+    return save_frame_model(path, KIND, model, model.settings, **told)
 
 
 def load_model(path: str | Path) -> tuple[LatentFlow, Card]:
     """A model and its card.
 
     Raises:
-        CheckpointError: the file cannot be used; the message says why, and what to do.
+        CheckpointError: see `load_frame_model`.
     """
-    card, tensors = load_checkpoint(path)
-    model = LatentFlow(read_settings(path, card, KIND, LatentFlowSettings))
-    check_tensors(path, model.state_dict(), tensors)
-    model.load_state_dict(tensors)
-    return model.eval(), card
+    return load_frame_model(path, KIND, LatentFlowSettings, LatentFlow)
 
 
 def open_simulator(path: str | Path, num_envs: int, *, device: str = "cpu") -> LatentFlowSimulator:
