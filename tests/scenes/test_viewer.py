@@ -34,7 +34,11 @@ def free_port() -> int:
 def test_web_viewer_serves_page_and_model_without_a_screen(folder: Path) -> None:
     pytest.importorskip("mujoco.studio.launch_web")
     port = free_port()
-    code = f"from pocketworlds.scenes.viewer import view; view({str(folder)!r}, 'auto', port={port})"
+    # Who runs the tests in the background of a shell has Ctrl+C ignored, children too.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from pocketworlds.scenes.viewer import view; view({str(folder)!r}, 'auto', port={port})"
+    )
     env = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     child = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
