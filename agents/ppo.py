@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -27,7 +28,7 @@ from ..errors import TaskError
 from .sb3 import SB3VecEnv
 
 CURVE, POLICY, SCALING = "curve.csv", "policy.zip", "scaling.npz"
-"""What `train_ppo` writes: a line a rollout, SB3's own file, and the scaling of observations."""
+"""What `train_ppo` writes: a line a rollout, SB3's own file, and the scaling of observations, if those are states."""
 
 FINEST = 0.01
 """The least that observations are divided by: what hardly varies in training, such as the sizes of the things in a
@@ -60,6 +61,8 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "policy_kwargs": {"net_arch": [128, 128], "log_std_init": -0.5},
     }
 )
+_SEEN = 128
+"""Numbers that a policy of pictures sums a picture up in."""
 SETTINGS: Mapping[str, Settings] = MappingProxyType(
     {
         # Easy enough for many small, noisy updates.
@@ -99,22 +102,28 @@ def train_ppo(
 
 
 def make_ppo(worlds: SB3VecEnv, settings: Settings, *, seed: int) -> PPO:
-    """PPO before it has learned; the rate falls to a fifth, observations are scaled as they come.
+    """PPO before it has learned; the rate falls to a fifth, states are scaled as they come.
 
     Args:
-        worlds: what `make_sb3_env` gives, `settings.num_envs` of them.
+        worlds: what `make_sb3_env` gives, `settings.num_envs` of them, with obs_mode="state" or "rgb".
         settings: see there; what `settings.ppo` leaves out is as in `DEFAULTS`.
         seed: of the network, the noise and the episodes.
     """
     # All episodes have the same length: first ones of different lengths, lest a batch be nothing but beginnings.
     n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
     worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
-    env = VecNormalize(worlds, norm_reward=False, epsilon=FINEST**2)
+    pictures = is_image_space(worlds.observation_space)
+    env = VecNormalize(worlds, norm_obs=not pictures, norm_reward=False, epsilon=FINEST**2)
     keywords = {**DEFAULTS, **settings.ppo}
+    if pictures:
+        keywords["policy_kwargs"] = {
+            "features_extractor_kwargs": {"features_dim": _SEEN},
+            **keywords["policy_kwargs"],
+        }
     fastest = float(keywords.pop("learning_rate"))
     keywords["batch_size"] = min(keywords["batch_size"], n * settings.rollout)
     return PPO(
-        "MlpPolicy",
+        "CnnPolicy" if pictures else "MlpPolicy",
         env,
         n_steps=settings.rollout,
         learning_rate=lambda left: fastest * (0.2 + 0.8 * left),
@@ -128,8 +137,9 @@ def save_ppo(model: PPO, out: Path) -> None:
     """Writes the policy of `make_ppo` as it is now into a folder, for `PPOPolicy`."""
     env = model.get_vec_normalize_env()
     assert env is not None
-    assert isinstance(env.obs_rms, RunningMeanStd)
-    np.savez(out / SCALING, mean=env.obs_rms.mean, scale=np.sqrt(env.obs_rms.var + env.epsilon), clip=env.clip_obs)
+    if env.norm_obs:
+        assert isinstance(env.obs_rms, RunningMeanStd)
+        np.savez(out / SCALING, mean=env.obs_rms.mean, scale=np.sqrt(env.obs_rms.var + env.epsilon), clip=env.clip_obs)
     model.save(out / POLICY)
 
 
@@ -142,21 +152,29 @@ class PPOPolicy:
         Raises:
             TaskError: there is none.
         """
-        missing = [name for name in (POLICY, SCALING) if not (folder / name).is_file()]
-        if missing:
-            raise TaskError(f"{folder} holds no trained policy: {missing[0]} is missing; train one into it first")
+        self._find(folder, POLICY)
         self._model = PPO.load(folder / POLICY, device="cpu")
-        with np.load(folder / SCALING) as found:
-            self._mean, self._scale, self._clip = found["mean"], found["scale"], float(found["clip"])
+        self._pictures = is_image_space(self._model.observation_space)
+        if not self._pictures:
+            with np.load(self._find(folder, SCALING)) as found:
+                self._mean, self._scale, self._clip = found["mean"], found["scale"], float(found["clip"])
 
     def reset(self, num_envs: int) -> None:
         """So many episodes begin: nothing to forget."""
 
     def act(self, observations: NDArray[Any]) -> NDArray[np.float32]:
-        """Actions (n, action_size) in [-1, 1] for state observations (n, size)."""
-        scaled = np.clip((observations - self._mean) / self._scale, -self._clip, self._clip).astype(np.float32)
-        action, _ = self._model.predict(scaled, deterministic=True)
+        """Actions (n, action_size) in [-1, 1] for states (n, size), or for pictures (n, height, width, 3)."""
+        seen = observations
+        if not self._pictures:
+            seen = np.clip((seen - self._mean) / self._scale, -self._clip, self._clip).astype(np.float32)
+        action, _ = self._model.predict(seen, deterministic=True)
         return np.asarray(np.clip(action, -1.0, 1.0), dtype=np.float32)
+
+    @staticmethod
+    def _find(folder: Path, name: str) -> Path:
+        if not (folder / name).is_file():
+            raise TaskError(f"{folder} holds no trained policy: {name} is missing; train one into it first")
+        return folder / name
 
 
 class _Curve(BaseCallback):

@@ -132,7 +132,8 @@ def bench_audit(
     episodes: Annotated[int, typer.Option("--episodes", "-n", min=2, help="Held-out episodes to replay.")] = 128,
     starts: Annotated[int, typer.Option(min=2, help="Paired starts of every ranked policy.")] = 100,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="SECTION", help="Only this (transfer: hours).")
+        list[str] | None,
+        typer.Option("--only", metavar="SECTION", help="Only this (transfer: hours)."),
     ] = None,
     skip: Annotated[list[str] | None, typer.Option("--skip", metavar="SECTION", help="Not this; repeatable.")] = None,
     policies: Annotated[
@@ -147,6 +148,7 @@ def bench_audit(
     transfer_steps: Annotated[
         int | None, typer.Option(min=1, help="Control steps of each; by default what the task takes.")
     ] = None,
+    transfer_view: Annotated[str, typer.Option(help="What these policies see: state or rgb.")] = "state",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the first episode; by default far from training's.")
     ] = None,
@@ -176,6 +178,7 @@ def bench_audit(
             cousins=cousins,
             transfer_seeds=transfer_seeds,
             transfer_steps=transfer_steps,
+            transfer_view=transfer_view,
             size=64 if pictures else 0,
             seed=FIRST_SEED if seed is None else seed,
         )

@@ -78,6 +78,7 @@ class Audit:
                 result += tables.ranking_tables(found[name], name)
         for name, made in (
             ("transfer", tables.transfer_tables),
+            ("exploit", tables.exploit_tables),
             ("ood", tables.ood_tables),
             ("speed", tables.speed_tables),
         ):

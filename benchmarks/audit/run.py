@@ -14,7 +14,7 @@ from typing import Any
 
 from ...agents.ppo import SETTINGS, Settings
 from ...errors import TaskError
-from . import films, ood, ranking, speed, transfer
+from . import exploit, films, ood, ranking, speed, transfer
 from .control import control
 from .horizon import write_card
 from .ranking import Entrant, rank, scripted, trained
@@ -24,9 +24,11 @@ from .report import Audit, plain
 from .subject import Subject, length
 from .training import train
 
-SECTIONS = ("replay", "control", "ranking", "ood", "speed", "films", "transfer")
-USUAL = SECTIONS[:-1]
-"""Those that are run where none is named: `transfer` takes hours."""
+SECTIONS = ("replay", "control", "ranking", "ood", "speed", "films", "exploit", "transfer")
+USUAL = SECTIONS[:-2]
+"""Those that are run where none is named: the others train for long, `transfer` for hours."""
+VIEWS = ("state", "rgb")
+"""What policies of `transfer` may see."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Plan:
         cousins: set whose test split is ranked on, and is a shift, too. shift_episodes: of each shift.
         sizes: worlds at once that are timed. seconds, turns: of timing.
         transfer_seeds, transfer_steps: trainings, and control steps of each, None: as many as the task takes.
-            snapshots: policies kept along a training.
+            snapshots: policies kept along a training. transfer_view: what policies see there, "state" or "rgb"
+            (pictures of `size` pixels). exploit_steps: control steps of each exploiter.
     """
 
     subject: Subject
@@ -64,11 +67,15 @@ class Plan:
     transfer_seeds: int = 5
     transfer_steps: int | None = None
     snapshots: int = 8
+    transfer_view: str = "state"
+    exploit_steps: int = 300_000
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.sections) - set(SECTIONS))
         if unknown:
             raise TaskError(f"the audit has no section {unknown[0]!r}; it has {list(SECTIONS)}")
+        if self.transfer_view not in VIEWS:
+            raise TaskError(f"policies learn from {' or '.join(VIEWS)}, not from {self.transfer_view!r}")
         least = {
             "episodes": 2,
             "windows": 1,
@@ -96,6 +103,7 @@ class Plan:
             turns=2,
             transfer_seeds=2,
             transfer_steps=min(self.transfer_steps or 2048, 2048),
+            exploit_steps=2048,
             snapshots=2,
         )
 
@@ -295,15 +303,33 @@ def _films(work: _Work) -> dict[str, Any]:
 def _transfer(work: _Work) -> dict[str, Any]:
     plan = work.plan
     settings = _settings(plan, plan.transfer_steps)
+    view: dict[str, Any] = {"obs_mode": plan.transfer_view}
+    if plan.transfer_view == "rgb":
+        view |= {"camera": plan.camera, "image_size": plan.size}
     return {
         "transfer": transfer.transfer(
             plan.subject,
             settings,
+            view=view,
             seeds=plan.transfer_seeds,
             snapshots=plan.snapshots,
             episodes=plan.starts,
             seed=plan.seed + transfer.SEED_SHIFT,
-            kept=work.out / "transfer" / work.key("transfer_steps", "snapshots"),
+            kept=work.out / "transfer" / work.key("transfer_steps", "snapshots", "transfer_view", "size", "camera"),
+            notify=work.notify,
+        )
+    }
+
+
+def _exploit(work: _Work) -> dict[str, Any]:
+    plan = work.plan
+    return {
+        "exploit": exploit.exploit(
+            plan.subject,
+            _settings(plan, plan.exploit_steps),
+            episodes=plan.starts,
+            seed=plan.seed + exploit.SEED_SHIFT,
+            kept=work.out / "exploit" / work.key("exploit_steps"),
             notify=work.notify,
         )
     }
@@ -316,7 +342,11 @@ _MAKERS: Mapping[str, tuple[Section, tuple[str, ...]]] = {
     "ood": (_ood, ("seed", "shift_episodes", "cousins")),
     "speed": (_speed, ("sizes", "size", "seconds", "turns")),
     "films": (_films, ("seed", "camera")),
-    "transfer": (_transfer, ("seed", "starts", "transfer_seeds", "transfer_steps", "snapshots")),
+    "exploit": (_exploit, ("seed", "starts", "exploit_steps")),
+    "transfer": (
+        _transfer,
+        ("seed", "starts", "transfer_seeds", "transfer_steps", "snapshots", "transfer_view", "size", "camera"),
+    ),
 }
 
 

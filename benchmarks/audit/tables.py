@@ -209,6 +209,29 @@ def transfer_tables(part: Mapping[str, Any]) -> Iterator[Table]:
     yield Table("Exploitation along training", ("in", "steps", "model", "physics", "gap [points]"), rows)
 
 
+def exploit_tables(part: Mapping[str, Any]) -> Iterator[Table]:
+    """What those find who look for the model's mistakes."""
+    if part.get("missing"):
+        yield Table("Exploited", ("",), [(f"not tried: {part['missing']}",)])
+        return
+    rows = []
+    for name, each in part["rows"].items():
+        pays = (number(each[kind]) for kind in ("physics", "model", "guarded", "gap", "guarded_gap"))
+        share = {"count": each["false"], "of": each["of"], "share": each["false"] / each["of"]}
+        false = _counted({**share, "interval": each["false_interval"]})
+        flags = f"{each['flagged']}/{each['false']}", f"{each['flagged_all']}/{each['of']}"
+        rows.append((name, *pays, false, *flags))
+    sides = ("physics", "model", "guarded", "gap", "guarded gap")
+    heads = ("PPO", *sides, "successes in the model alone", "of them flagged", "of all flagged")
+    note = (
+        "PPO that is paid the model's reward less that of physics for the same actions, "
+        f"{part['steps']} control steps; rewards a step, in {part['episodes']} held-out episodes. "
+        'Guarded: what on_ood="penalise" leaves of the model\'s. '
+        "Flagged: the model calls at least a tenth of an episode's steps out of its depth."
+    )
+    yield Table("Exploited", heads, rows, note)
+
+
 def films_table(part: Mapping[str, Any]) -> Table:
     """What the films show."""
     if part.get("missing"):

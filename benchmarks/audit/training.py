@@ -13,7 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ...agents.ppo import Settings, make_ppo, save_ppo
-from ...agents.sb3 import make_sb3_env
+from ...agents.sb3 import SB3VecEnv, make_sb3_env
 from ...errors import TaskError
 from ...folders import new_folder
 
@@ -41,15 +41,37 @@ def train(
     out: Path,
     notify: Notify,
 ) -> list[Snapshot]:
+    """Trains in an environment, see `train_in`."""
+    return train_in(
+        lambda: make_sb3_env(env_id, settings.num_envs, **keywords),
+        settings,
+        seed=seed,
+        count=count,
+        out=out,
+        notify=notify,
+    )
+
+
+def train_in(
+    make: Callable[[], SB3VecEnv],
+    settings: Settings,
+    *,
+    seed: int,
+    count: int,
+    out: Path,
+    notify: Notify,
+    untrained: bool = False,
+) -> list[Snapshot]:
     """Trains as `agents.ppo.train_ppo` does, and keeps `count` policies, evenly apart; nothing if they are there.
 
     Args:
-        env_id, keywords: of the environment. settings: of the training. seed: of all that is drawn.
+        make: makes the worlds, `settings.num_envs` of them. settings: of the training. seed: of all that is drawn.
         count: of policies. out: folder, which appears when it is done. notify: told the share done.
+        untrained: keep the policy before it has learned, too: the first.
     """
     if not out.exists():
         with new_folder(out, replace=False, marks=[], noun="training", error=TaskError) as folder:
-            _train(env_id, keywords, settings, seed, count, folder, notify)
+            _train(make(), settings, seed, count, folder, notify, untrained)
     found = [
         (folder, json.loads((folder / TOLD).read_text()))
         for folder in sorted(out.iterdir())
@@ -59,18 +81,17 @@ def train(
 
 
 def _train(
-    env_id: str,
-    keywords: Mapping[str, Any],
+    worlds: SB3VecEnv,
     settings: Settings,
     seed: int,
     count: int,
     folder: Path,
     notify: Notify,
+    untrained: bool,
 ) -> None:
-    worlds = make_sb3_env(env_id, settings.num_envs, **keywords)
     try:
         model = make_ppo(worlds, settings, seed=seed)
-        keeper = _Keeper(folder, settings.total_steps, count, notify)
+        keeper = _Keeper(folder, settings.total_steps, count, notify, untrained)
         model.learn(settings.total_steps, callback=keeper)
         keeper.keep()
     finally:
@@ -82,10 +103,10 @@ class _Keeper(BaseCallback):
 
     model: PPO
 
-    def __init__(self, folder: Path, total: int, count: int, notify: Notify) -> None:
+    def __init__(self, folder: Path, total: int, count: int, notify: Notify, untrained: bool) -> None:
         super().__init__()
         self._folder, self._notify = folder, notify
-        self._total, self._marks = total, [total * (k + 1) / count for k in range(count - 1)]
+        self._total, self._marks = total, [total * k / count for k in range(0 if untrained else 1, count)]
         self._start, self._pause, self._number = time.perf_counter(), 0.0, 0
 
     def _on_step(self) -> bool:

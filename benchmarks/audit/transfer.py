@@ -38,6 +38,7 @@ def transfer(
     subject: Subject,
     settings: Settings,
     *,
+    view: Mapping[str, Any],
     seeds: int,
     snapshots: int,
     episodes: int,
@@ -46,6 +47,11 @@ def transfer(
     notify: Notify,
 ) -> dict[str, Any]:
     """Trains `seeds` policies each way, keeps and tries `snapshots` of each; what is done is kept in `kept`.
+
+    Args:
+        subject: the environment and the model. settings: of the trainings. view: keywords that say what policies see.
+        seeds: trainings each way. snapshots: policies kept of each. episodes: that each plays, of seeds from `seed` on.
+        kept: folder. notify: told a stage and how much of it is done.
 
     Returns:
         `curves`: by way, of each seed a row a snapshot (steps, seconds, success in `physics` and in `model`);
@@ -60,7 +66,7 @@ def transfer(
             folder = kept / f"{way.replace(', ', '-').replace(' ', '_')}-{number}"
             found = train(
                 subject.env_id,
-                {**subject.keywords, **keywords},
+                {**subject.keywords, **keywords, **view},
                 settings,
                 seed=number,
                 count=snapshots,
@@ -68,9 +74,9 @@ def transfer(
                 notify=lambda share, stage=stage: notify(stage, share),  # type: ignore[misc]
             )
             file = folder.with_name(f"{folder.name}.json")
-            curves.setdefault(way, []).append(_tried(subject, found, held_out, file, way != PHYSICS))
+            curves.setdefault(way, []).append(_tried(subject, view, found, held_out, file, way != PHYSICS))
             notify(stage, 1.0)
-    return {**summary(curves), "episodes": episodes, "steps": settings.total_steps}
+    return {**summary(curves), "episodes": episodes, "steps": settings.total_steps, "view": dict(view)}
 
 
 def summary(curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def _equal(rows: Mapping[str, Sequence[Mapping[str, Any] | None]]) -> dict[str, 
 
 
 def _tried(
-    subject: Subject, found: Sequence[Snapshot], seeds: list[int], file: Path, learned: bool
+    subject: Subject, view: Mapping[str, Any], found: Sequence[Snapshot], seeds: list[int], file: Path, learned: bool
 ) -> list[dict[str, Any]]:
     """Success of each snapshot in physics and, of those that learned in the model, there too."""
     asked = {"seeds": [seeds[0], len(seeds)], "count": len(found)}
@@ -136,8 +142,8 @@ def _tried(
         there = json.loads(file.read_text())
         if there["asked"] == asked:
             return list(there["rows"])
-    physics = subject.physics(len(seeds))
-    model = subject.model(len(seeds)) if learned else None
+    physics = subject.physics(len(seeds), **view)
+    model = subject.model(len(seeds), **view) if learned else None
     try:
         rows = []
         for each in found:

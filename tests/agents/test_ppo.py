@@ -57,6 +57,18 @@ def test_the_policy_acts_as_stable_baselines_does(tmp_path: Path, monkeypatch: p
     assert env.action_space.contains(found)
 
 
+def test_a_policy_of_pictures_acts_as_stable_baselines_does(tmp_path: Path) -> None:
+    pictures = {"obs_mode": "rgb", "image_size": 36}
+    train_ppo(make_sb3_env(ID, 8, **pictures), SMALL, seed=0, out=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {CURVE, POLICY}  # pictures are not scaled
+    env = gym.make_vec(ID, num_envs=5, **pictures)
+    observation, _ = env.reset(seed=3)
+    expected, _ = PPO.load(tmp_path / POLICY).predict(observation.transpose(0, 3, 1, 2), deterministic=True)
+    found = PPOPolicy(tmp_path).act(observation)
+    np.testing.assert_allclose(found, np.clip(expected, -1, 1), atol=1e-6)
+    assert np.abs(found - PPOPolicy(tmp_path).act(255 - observation)).max() > 1e-4
+
+
 def test_the_same_seed_trains_the_same_policy(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         trained(tmp_path / name, seed)

@@ -76,6 +76,8 @@ def test_what_makes_no_sense_is_refused(itself: Subject, tmp_path: Path):
         Subject("Push-v0", {"backend": "neural"})
     with pytest.raises(TaskError, match="no section 'replays'"):
         Plan(itself, sections=("replays",))
+    with pytest.raises(TaskError, match="learn from state or rgb, not from 'depth'"):
+        Plan(Subject("Push-v0"), transfer_view="depth")
     with pytest.raises(TaskError, match="no checkpoint to write"):
         run_audit(Plan(itself), tmp_path, card=True)
 
