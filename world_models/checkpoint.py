@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import CheckpointError
 
 FORMAT = 1
 _KEY = "pocketworlds"
+Settings = TypeVar("Settings", bound=BaseModel)
+Network = TypeVar("Network", bound=nn.Module)
+
 _UNSAFE = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
@@ -64,6 +68,28 @@ def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> No
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def save_network(path: Path, kind: str, robot: str, network: nn.Module, settings: BaseModel, **told: Any) -> Card:
+    """Writes a network and the settings that make it, and gives its card; `told` are further entries, see `Card`."""
+    card = Card(kind=kind, robot=robot, settings=settings.model_dump(mode="json"), **told)
+    save_checkpoint(path, card, network.state_dict())
+    return card
+
+
+def load_network(
+    path: str | Path, kind: str, settings: type[Settings], make: Callable[[Settings], Network]
+) -> tuple[Network, Card]:
+    """A network that `make` makes of the settings in its card, and the card.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`; or the card is of another kind, or its settings or numbers do not fit.
+    """
+    card, tensors = load_checkpoint(path)
+    network = make(_settings(path, card, kind, settings))
+    check_tensors(path, network.state_dict(), tensors)
+    network.load_state_dict(tensors)
+    return network.eval(), card
 
 
 def read_card(path: str | Path) -> Card:
@@ -144,3 +170,20 @@ def check_tensors(path: str | Path, wanted: Mapping[str, Tensor], found: Mapping
                 f"{path}: {name} is {theirs.dtype} {tuple(theirs.shape)}, its model needs {ours.dtype} "
                 f"{tuple(ours.shape)}; train it again"
             )
+
+
+def _settings(path: str | Path, card: Card, kind: str, settings: type[Settings]) -> Settings:
+    if card.kind != kind:
+        raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {kind!r}")
+    try:
+        return settings.model_validate(_plain(card.settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise CheckpointError(
+            f"{path}: its card gives {name} as {first['input']!r}: {first['msg']}; train it again"
+        ) from error
+
+
+def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) if isinstance(value, Mapping) else value for name, value in told.items()}

@@ -15,8 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..checkpoint import Card
-from ..frames.checkpoint import load_frame_model, save_frame_model
+from ..checkpoint import Card, load_network, save_network
 from ..frames.layers import Linear, filled_up
 from ..frames.settings import FrameSettings, Scales, Size, Strict
 from ..hybrid.networks import Ensemble
@@ -198,17 +197,17 @@ def _run(network: nn.Module, x: Tensor) -> Tensor:
 
 
 def save_probe(path: Path, probe: Probe, **told: Any) -> Card:
-    """Writes a probe; see `save_frame_model`."""
-    return save_frame_model(path, KIND, probe, probe.settings, **told)
+    """Writes a probe; see `save_network`."""
+    return save_network(path, KIND, probe.settings.frames.robot, probe, probe.settings, **told)
 
 
 def load_probe(path: str | Path) -> tuple[Probe, Card]:
     """A probe and its card.
 
     Raises:
-        CheckpointError: see `load_frame_model`.
+        CheckpointError: see `load_network`.
     """
-    return load_frame_model(path, KIND, ProbeSettings, Probe)
+    return load_network(path, KIND, ProbeSettings, Probe)
 
 
 def digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from ...errors import DatasetError, MissingDependencyError
 from ..resuming import restore_training, training_state
-from .episodes import FrameData, Windows
 from .settings import Strict
 
 Notify = Callable[[int, dict[str, float]], None]
@@ -66,6 +65,30 @@ class TrainConfig(Strict):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Batch(Protocol):
+    """What a model is shown at a step."""
+
+    def to(self, device: torch.device) -> Any:
+        """The same on a device."""
+
+
+class Data(Protocol):
+    """What a model learns from, such as `FrameData`."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Frames (E,) of each episode."""
+
+    def lively(self, length: int) -> Tensor:
+        """Windows (m, 2) of so many frames in which much happens."""
+
+    def draw(self, count: int, length: int, draws: torch.Generator, *, lively: Tensor, share: float) -> Tensor:
+        """Random windows (count, 2), a `share` of them from `lively`."""
+
+    def windows(self, *which: Any, **needs: Any) -> Any:
+        """`windows(which, length, **needs)`: a `Batch` of these windows (n, 2) with all that a learner needs."""
+
+
 class Learner(nn.Module):
     """A model as it is trained.
 
@@ -75,11 +98,11 @@ class Learner(nn.Module):
 
     needs: Mapping[str, bool]
 
-    def forward(self, windows: Windows, draws: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def forward(self, windows: Any, draws: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses () by name, which are added; `progress` in [0, 1] says how much of the training is done."""
         raise NotImplementedError
 
-    def pictures(self, windows: Windows) -> Tensor | None:
+    def pictures(self, windows: Any) -> Tensor | None:
         """What to look at while it is trained: uint8 (height, width, 3), or nothing."""
         return None
 
@@ -91,7 +114,7 @@ class FrameTrainer:
         done: steps made. device: it trains on. chief: whether this process is the one that writes files.
     """
 
-    def __init__(self, learner: Learner, data: FrameData, config: TrainConfig, *, log: Path | None = None) -> None:
+    def __init__(self, learner: Learner, data: Data, config: TrainConfig, *, log: Path | None = None) -> None:
         """Begins.
 
         Args:
@@ -123,7 +146,7 @@ class FrameTrainer:
         self._lively = data.lively(config.length)
         self._log = _writer(log) if log is not None and self.chief else None
         self._threads: ThreadPoolExecutor | None = None
-        self._waiting: dict[int, Future[Windows]] = {}
+        self._waiting: dict[int, Future[Batch]] = {}
         self.done = 0
 
     def advance(self, notify: Notify | None = None, *, every: int = 50, until: float | None = None) -> bool:
@@ -215,7 +238,7 @@ class FrameTrainer:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def _read(self, step: int) -> Windows:
+    def _read(self, step: int) -> Batch:
         if not self._config.ahead:
             return self._windows(step)
         if self._threads is None:
@@ -231,11 +254,12 @@ class FrameTrainer:
             self._threads.shutdown(cancel_futures=True)
             self._threads = None
 
-    def _windows(self, step: int) -> Windows:
+    def _windows(self, step: int) -> Batch:
         config = self._config
         draws = _draws(config.seed, self._rank, step, 0)
         which = self._data.draw(config.batch, config.length, draws, lively=self._lively, share=config.lively)
-        return self._data.windows(which, config.length, **self.learner.needs)
+        found: Batch = self._data.windows(which, config.length, **self.learner.needs)
+        return found
 
     def _write(self, means: Mapping[str, float]) -> None:
         if self._log is None:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoint import Card
-from ..frames.checkpoint import load_frame_model, save_frame_model
+from ..checkpoint import Card, load_network, save_network
 from .dynamics import Dynamics
 from .settings import LatentFlowSettings
 from .simulator import LatentFlowSimulator
@@ -44,17 +43,17 @@ def simulate(
 
 
 def save_model(path: Path, model: LatentFlow, **told: Any) -> Card:
-    """Writes a model; see `save_frame_model`."""
-    return save_frame_model(path, KIND, model, model.settings, **told)
+    """Writes a model; see `save_network`."""
+    return save_network(path, KIND, model.settings.frames.robot, model, model.settings, **told)
 
 
 def load_model(path: str | Path) -> tuple[LatentFlow, Card]:
     """A model and its card.
 
     Raises:
-        CheckpointError: see `load_frame_model`.
+        CheckpointError: see `load_network`.
     """
-    return load_frame_model(path, KIND, LatentFlowSettings, LatentFlow)
+    return load_network(path, KIND, LatentFlowSettings, LatentFlow)
 
 
 def open_simulator(path: str | Path, num_envs: int, *, device: str = "cpu") -> LatentFlowSimulator:

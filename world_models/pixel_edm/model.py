@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Card
-from ..frames.checkpoint import load_frame_model, save_frame_model
+from ..checkpoint import Card, load_network, save_network
 from .network import PixelEdm
 from .settings import PixelEdmSettings
 from .simulator import PixelEdmSimulator
@@ -26,17 +25,17 @@ def simulate(
 
 
 def save_model(path: Path, model: PixelEdm, **told: Any) -> Card:
-    """Writes a model; see `save_frame_model`."""
-    return save_frame_model(path, KIND, model, model.settings, **told)
+    """Writes a model; see `save_network`."""
+    return save_network(path, KIND, model.settings.frames.robot, model, model.settings, **told)
 
 
 def load_model(path: str | Path) -> tuple[PixelEdm, Card]:
     """A model and its card.
 
     Raises:
-        CheckpointError: see `load_frame_model`.
+        CheckpointError: see `load_network`.
     """
-    return load_frame_model(path, KIND, PixelEdmSettings, PixelEdm)
+    return load_network(path, KIND, PixelEdmSettings, PixelEdm)
 
 
 def open_simulator(path: str | Path, num_envs: int, *, device: str = "cpu") -> PixelEdmSimulator:

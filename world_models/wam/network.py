@@ -1,0 +1,250 @@
+"""The World Action Model: one transformer that dreams the next frame and decodes the next actions together.
+
+A frame is a state, pictures, and H actions. Known frames (`Past`) hold the actions that led to them, frames to be made
+(`Coming`) those that follow, and the state and the pictures H control steps later. These are noise to begin with, and
+become data along two flows of their own times: `world` for state and pictures, `act` for actions, 0 for noise and 1 for
+data. So the same weights are, as UWM (Zhu et al., arXiv:2504.02792) has it,
+
+    a policy                       world 0,        act 0 -> 1
+    a policy that dreams           world 0 -> 1,   act 0 -> 1
+    forward dynamics               world 0 -> 1,   act 1
+    inverse dynamics               world 1,        act 0 -> 1
+    a dream of what may come       world 0 -> 1,   act 0
+
+Actions flow straight (rectified flow, Liu et al., arXiv:2209.03003): the network says their velocity. Of the world it
+says the data themselves, as a change to the present (arXiv:2511.13720: plain transformers can say large patches of
+pixels only so). What came before is kept as keys and values (`backbone`), so that a decision computes it once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ..backbone import Backbone, Memory
+from ..frames.layers import Linear, filled_up, waves
+from ..frames.settings import Scales
+from .settings import WamSettings
+from .words import Words
+
+_LEVELS = 100.0  # waves are for numbers of this size
+_CUT = 8.0  # changes farther out than this, in usual ones, say no more than that
+
+
+@dataclass(frozen=True)
+class Past:
+    """L known frames of B worlds.
+
+    Attributes:
+        state: (B, L, R) what is seen of the state. known: bool (B, L), false where there is none (video).
+        image: uint8 (B, L, C, height, width, 3). action: (B, L, H, A) that led to each frame. acted: bool (B, L, H),
+            false where no action is known: before an episode, or in a video. told: (B, letters) of the instruction.
+    """
+
+    state: Tensor
+    known: Tensor
+    image: Tensor
+    action: Tensor
+    acted: Tensor
+    told: Tensor
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Frames to be made after each known one, somewhere between noise and data.
+
+    Attributes:
+        change: (B, L, S) of the state, in usual changes. image: (B, L, P, D) patches of pictures.
+        action: (B, L, H, A). world, act: (B, L) times of the two flows.
+    """
+
+    change: Tensor
+    image: Tensor
+    action: Tensor
+    world: Tensor
+    act: Tensor
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the network says of frames to be made: `change` and `image` as they will be, `velocity` of the actions."""
+
+    change: Tensor
+    image: Tensor
+    velocity: Tensor
+
+
+class Wam(nn.Module):
+    """See the module.
+
+    Attributes:
+        settings: what it is for. scales: of states.
+    """
+
+    seen_at: Tensor
+
+    def __init__(self, settings: WamSettings, *, seed: int = 0) -> None:
+        """A network that repeats the present and does nothing."""
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(settings)
+
+    def _build(self, settings: WamSettings) -> None:
+        net, size = settings.net, settings.action_size
+        width, states, seen = net.width, net.state_tokens, len(settings.seen_at)
+        self.settings = settings
+        self.register_buffer("seen_at", torch.tensor(settings.seen_at), persistent=False)
+        self.scales = Scales(settings.state_size, 0)
+        self.backbone = Backbone(width=width, depth=net.depth, heads=net.heads, window=settings.past)
+        self.words = Words(net.letters, width)
+        self.known_state = Linear(seen, states * width)
+        self.coming_state = Linear(settings.state_size + seen, states * width)
+        self.known_action, self.coming_action = Linear(size, width), Linear(size, width)
+        self.place = nn.Parameter(torch.randn(settings.tokens, width) * 0.02)
+        self.no_state = nn.Parameter(torch.randn(width) * 0.02)
+        self.no_action = nn.Parameter(torch.randn(width) * 0.02)
+        self.moment = nn.Sequential(Linear(2 * width, width), nn.GELU(), Linear(width, width))
+        self.state_head = Linear(states * width, settings.state_size)
+        self.action_head = Linear(width, size)
+        heads = [self.state_head, self.action_head]
+        if settings.patches:
+            pixels = 3 * net.patch**2
+            self.known_image = _Stem(net.patch, width)
+            self.coming_image = Linear(2 * pixels, width)
+            self.image_head = Linear(width, pixels)
+            heads.append(self.image_head)
+        if settings.blind:
+            self.guess_head = nn.Sequential(Linear(width, width), nn.GELU(), Linear(width, settings.state_size))
+        for head in heads:
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    @property
+    def size(self) -> int:
+        """Numbers that are learned."""
+        return sum(value.numel() for value in self.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.place.device
+
+    # -- between data and what flows -------------------------------------------------------------------------------
+
+    def change(self, before: Tensor, after: Tensor) -> Tensor:
+        """Changes (..., S) from states to states, in usual ones."""
+        return self.scales.residual(before, after).clamp(-_CUT, _CUT)
+
+    def patches(self, image: Tensor) -> Tensor:
+        """Patches (..., P, D) in [-1, 1] of pictures uint8 (..., C, height, width, 3); P, D may be 0."""
+        *batch, cameras, height, width, _ = image.shape
+        edge = self.settings.net.patch
+        if not cameras:
+            return self.place.new_zeros(*batch, 0, 3 * edge**2)
+        cut = (image.float() / 127.5 - 1).reshape(-1, cameras, height // edge, edge, width // edge, edge, 3)
+        return cut.permute(0, 1, 2, 4, 3, 5, 6).reshape(*batch, self.settings.patches, 3 * edge**2)
+
+    def pictures(self, patches: Tensor) -> Tensor:
+        """The inverse of `patches`."""
+        *batch, _, _ = patches.shape
+        settings, edge = self.settings, self.settings.net.patch
+        height, width = settings.image_size
+        cameras = len(settings.cameras)
+        if not cameras:
+            return torch.zeros(*batch, 0, height, width, 3, dtype=torch.uint8, device=patches.device)
+        cut = patches.reshape(-1, cameras, height // edge, width // edge, edge, edge, 3).permute(0, 1, 2, 4, 3, 5, 6)
+        bright = ((cut.reshape(*batch, cameras, height, width, 3) + 1) * 127.5).round().clamp(0, 255)
+        return bright.to(torch.uint8)
+
+    # -- the network -----------------------------------------------------------------------------------------------
+
+    def remember(self, past: Past, memory: Memory | None = None) -> tuple[Memory, Tensor]:
+        """What known frames leave to those that come, and the whole states (B, L, S) as far as they can be told.
+
+        Args:
+            past: the frames. memory: of earlier ones, if any: then L must be 1.
+        """
+        settings, batch = self.settings, past.state.shape[:2]
+        seen = self.scales.state(self._spread(past.state))[..., self.seen_at]
+        state = self.known_state(seen).reshape(*batch, settings.net.state_tokens, -1)
+        state = torch.where(past.known[..., None, None], state, self.no_state.to(state.dtype))
+        action = self.known_action(past.action)
+        action = torch.where(past.acted[..., None], action, self.no_action.to(action.dtype))
+        parts = [state, self.known_image(past.image)] if settings.patches else [state]
+        one = past.state.new_ones(batch)
+        tokens, condition = self._framed([*parts, action], one, one, past.told)
+        found, last = self.backbone.remember(tokens, condition, memory)
+        whole = self._spread(past.state)
+        if settings.blind:
+            summary = last[:, :, : settings.net.state_tokens + settings.patches].mean(2)
+            guess = self.guess_head(summary).float() * self.scales.state_scale + self.scales.state_mean
+            seen_here = torch.zeros(settings.state_size, dtype=torch.bool, device=guess.device)
+            seen_here[self.seen_at] = True
+            whole = torch.where(seen_here & past.known[..., None], whole, guess)
+        return found, whole
+
+    def make(self, coming: Coming, past: Past, memory: Memory) -> Made:
+        """What comes after the last frames of `past`, as many as `coming` has; see `Backbone.make`.
+
+        Args:
+            coming: between noise and data. past: the known frames. memory: what they left.
+        """
+        settings = self.settings
+        count, states = coming.action.shape[1], settings.net.state_tokens
+        batch = coming.action.shape[:2]
+        seen = self.scales.state(self._spread(past.state[:, -count:]))[..., self.seen_at]
+        seen = torch.where(past.known[:, -count:, None], seen, torch.zeros_like(seen))
+        state = self.coming_state(torch.cat([coming.change, seen], -1)).reshape(*batch, states, -1)
+        now = self.patches(past.image[:, -count:]) if settings.patches else None
+        parts = [state] if now is None else [state, self.coming_image(torch.cat([coming.image, now], -1))]
+        tokens, condition = self._framed(
+            [*parts, self.coming_action(coming.action)], coming.world, coming.act, past.told
+        )
+        found = self.backbone.make(tokens, condition, memory)
+        image = coming.image
+        if now is not None:
+            image = now + self.image_head(found[:, :, states : states + settings.patches])
+        return Made(
+            change=self.state_head(found[:, :, :states].flatten(2)),
+            image=image,
+            velocity=self.action_head(found[:, :, states + settings.patches :]),
+        )
+
+    def _spread(self, seen: Tensor) -> Tensor:
+        """Whole states (..., S) in which what is not seen is at its mean."""
+        if not self.settings.blind and list(self.settings.seen) == list(self.settings.state):
+            return seen
+        found = self.scales.state_mean.expand(*seen.shape[:-1], -1).clone()
+        found[..., self.seen_at] = seen
+        return found
+
+    def _framed(self, parts: list[Tensor], world: Tensor, act: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+        """All tokens (B, L, N, width) of frames, and their conditions (B, L, width)."""
+        tokens = torch.cat([part.to(parts[0].dtype) for part in parts], 2) + self.place
+        width = self.settings.net.width
+        moment = torch.cat([waves(each * _LEVELS, width) for each in (world, act)], -1)
+        return tokens, self.moment(moment) + self.words(told)[:, None]
+
+
+class _Stem(nn.Module):
+    """Tokens of known pictures: convolutions that halve them until a pixel is a patch."""
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        halvings = patch.bit_length() - 1
+        sizes = [3, *(max(width >> (halvings - 1 - k), 16) for k in range(halvings))]
+        layers: list[nn.Module] = []
+        for inside, outside in pairwise(sizes):
+            layers += [nn.Conv2d(inside, outside, 3, stride=2, padding=1), nn.GELU()]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Tokens (B, L, P, width) of pictures uint8 (B, L, C, height, width, 3)."""
+        batch, length, cameras = image.shape[:3]
+        bright = image.flatten(0, 2).permute(0, 3, 1, 2).float() / 127.5 - 1
+        found: Tensor = self.layers(filled_up(bright))[: len(bright)]
+        return found.flatten(2).transpose(1, 2).reshape(batch, length, cameras * found.shape[2] * found.shape[3], -1)
