@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .geometry import TRAITS, Around, Geometry, Hand, Sight, State
-from .kinematics import from_vector, matmul, matmul_back, orthonormal, to_vector, turn, turn_back
+from .kinematics import dot, from_vector, matmul, matmul_back, orthonormal, to_vector, turn, turn_back
 from .networks import Ensemble, Normaliser
 from .scene import PROBES
 
@@ -228,8 +228,8 @@ class Dynamics(nn.Module):
                 turn_back(frame, handle - hand.at[world]) / 0.05,
                 turn_back(frame, way),
                 geometry.matter[scene, around.body, :1],
-                (around.normal * swing).sum(-1) * close,
-                (moved * swing).sum(-1) * close / STEP,
+                dot(around.normal, swing) * close,
+                dot(moved, swing) * close / STEP,
                 torch.stack(numbers, 1),
             ],
             1,
@@ -243,7 +243,7 @@ class Dynamics(nn.Module):
         nearest = around.distance.argmin(1)
         place = hand.points[world, nearest]
         swing = geometry.swing(around.scene, part, place[:, None])[:, 0]
-        held = (swing * (after.points[world, nearest] - place)).sum(-1) / (swing * swing).sum(-1).clamp_min(1e-3)
+        held = dot(swing, after.points[world, nearest] - place) / dot(swing, swing).clamp_min(1e-3)
         speed = state.part_speed[world, part]
         share = out[..., 0:3].softmax(-1)
         shift = share[..., 1] * held + share[..., 2] * speed * PERIOD + out[..., 3] * STEP / lever
@@ -256,7 +256,7 @@ class Dynamics(nn.Module):
         part = around.body - geometry.free
         at = around.position + turn(around.rotation, geometry.part_handle[around.scene, part])
         swing = geometry.swing(around.scene, part, at[:, None])[:, 0]
-        lever = (swing * swing).sum(-1).sqrt().clamp_min(0.02)
+        lever = dot(swing, swing).sqrt().clamp_min(0.02)
         return at, swing / lever[:, None], lever
 
     # -- forces ----------------------------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ class Dynamics(nn.Module):
             _felt(around.distance, _CLOSE),
             _felt(around.distance, _FAR),
             (normal * close[..., None]).flatten(1),
-            (around.normal * moved).sum(-1) * close / STEP,
+            dot(around.normal, moved) * close / STEP,
             turn_back(frame, after.at[world] - hand.at[world]) / STEP,
             to_vector(matmul_back(frame, after.frame[world])) / TURN,
             self._grip(state, target)[world],

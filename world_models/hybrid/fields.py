@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .kinematics import dot
+
 Array = NDArray[np.float64]
 Distance = Callable[[Array], Array]
 """Signed distances (n,) [m], negative inside, of points (n, 3)."""
@@ -109,15 +111,15 @@ class Fields(nn.Module):
         low, cell, last = self.low[which], self.cell[which], self.last[which]
         place = (points - low) / cell
         index = torch.minimum(place.detach().nan_to_num().floor().clamp_min(0.0), last)
-        flat = (index * self.strides[which]).sum(-1).long() + self.starts[which]
+        flat = dot(index, self.strides[which]).long() + self.starts[which]
         found = self.table[flat]
         apart = (place - index - 0.5) * cell
         inside = torch.maximum(torch.minimum(apart, cell / 2), -cell / 2)
         slope = found[..., 1:]
         beyond = apart - inside
-        distance = found[..., 0] + (slope * inside).sum(-1) + _length(beyond)
+        distance = found[..., 0] + dot(slope, inside) + _length(beyond)
         return distance, slope
 
 
 def _length(vector: Tensor) -> Tensor:
-    return (vector * vector).sum(-1).clamp_min(1e-20).sqrt()
+    return dot(vector, vector).clamp_min(1e-20).sqrt()

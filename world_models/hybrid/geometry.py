@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .fields import Fields
-from .kinematics import Kinematics, from_vector, matmul, turn, turn_back
+from .kinematics import Kinematics, dot, from_vector, matmul, turn, turn_back
 from .scene import PROBES, RobotForm, SceneForm, no_body, no_part
 
 TRAITS = 8
@@ -256,7 +256,7 @@ class Geometry(nn.Module):
         moving = (state.velocity != 0).any(-1)
         if self.parts:
             moving = torch.cat([moving, state.part_speed != 0], 1)
-        world, body = (moving | ((gap * gap).sum(-1) < self._reach**2)).nonzero(as_tuple=True)
+        world, body = (moving | (dot(gap, gap) < self._reach**2)).nonzero(as_tuple=True)
         at, turned, member = position[world, body], rotation[world, body], scene[world]
         inside = turn_back(turned[:, None], hand.points[world] - at[:, None])
         distance, normal = self.shapes(member * self.count + body, inside)
@@ -284,8 +284,8 @@ class Geometry(nn.Module):
         positions, rotations = self.frames(state)
         middle = around.position + turn(around.rotation, self.middle[scene, body])
         inside = turn_back(rotations[world], middle[:, None] - positions[world]) - self.middle[scene]
-        gap = (inside.abs() - self.extent[scene]).clamp_min(0.0).square().sum(-1)
-        other = gap.scatter(1, body[:, None], torch.inf).argmin(1)
+        gap = (inside.abs() - self.extent[scene]).clamp_min(0.0)
+        other = dot(gap, gap).scatter(1, body[:, None], torch.inf).argmin(1)
         at, turned = positions[world, other], rotations[world, other]
         inside = turn_back(turned[:, None], probes - at[:, None])
         distance, normal = self.shapes(scene * self.count + other, inside)

@@ -98,33 +98,40 @@ def _levels(parent: NDArray[np.int64]) -> list[tuple[list[int], list[int] | None
     return found
 
 
-# Elementwise sums, not calls of a matrix library: those are slow for matrices this small, and the result for a row then
-# does not depend on the number of rows.
+# Sums of three terms are written out: sums along axes this short take three to four times as long. The result for a row
+# does not depend on the number of rows; that of `torch.matmul` neither, which has a plain loop for matrices this small.
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Scalar products (...) of vectors (..., 3)."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 def turn(matrix: Tensor, vector: Tensor) -> Tensor:
     """Vectors (..., 3) turned by matrices (..., 3, 3)."""
-    return (matrix * vector[..., None, :]).sum(-1)
+    x, y, z = vector[..., 0:1], vector[..., 1:2], vector[..., 2:3]
+    return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2] * z
 
 
 def turn_back(matrix: Tensor, vector: Tensor) -> Tensor:
     """Vectors (..., 3) turned by the inverse of rotations (..., 3, 3)."""
-    return (matrix * vector[..., :, None]).sum(-2)
+    x, y, z = vector[..., 0:1], vector[..., 1:2], vector[..., 2:3]
+    return matrix[..., 0, :] * x + matrix[..., 1, :] * y + matrix[..., 2, :] * z
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Products (..., 3, 3) of small matrices."""
-    return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
+    return torch.matmul(a, b)
 
 
 def matmul_back(a: Tensor, b: Tensor) -> Tensor:
     """Products (..., 3, 3) of the inverse of rotations with matrices: `b` seen from `a`."""
-    return (a[..., :, :, None] * b[..., :, None, :]).sum(-3)
+    return torch.matmul(a.transpose(-1, -2), b)
 
 
 def from_vector(vector: Tensor) -> Tensor:
     """Matrices (..., 3, 3) of rotation vectors (..., 3) [rad]: Rodrigues' formula."""
-    square = (vector * vector).sum(-1).clamp_min(1e-16)
+    square = dot(vector, vector).clamp_min(1e-16)
     angle = square.sqrt()
     a, b = torch.sin(angle) / angle, (1 - torch.cos(angle)) / square
     x, y, z = vector.unbind(-1)
@@ -145,8 +152,8 @@ def to_vector(matrix: Tensor) -> Tensor:
         ],
         -1,
     )
-    sine = (skew * skew).sum(-1).clamp_min(1e-16).sqrt() / 2
-    cosine = (matrix.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    sine = dot(skew, skew).clamp_min(1e-16).sqrt() / 2
+    cosine = (matrix[..., 0, 0] + matrix[..., 1, 1] + matrix[..., 2, 2] - 1) / 2
     return skew * (torch.atan2(sine, cosine) / (2 * sine))[..., None]
 
 

@@ -38,7 +38,7 @@ class Ensemble(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
             if layer < last:
-                x = nn.functional.silu(x)
+                x = nn.functional.silu(x, inplace=not torch.is_grad_enabled())
         return x[:, :rows]
 
 
