@@ -78,20 +78,14 @@ def record(
         raise DatasetError(f"format {format!r} is not known; choose one of {', '.join(FORMATS)}")
     if out.exists() and not replace:
         raise DatasetError(f"{out} exists already; choose another folder, or pass --replace to overwrite it")
-    stage = Stage(out.with_name(f".{out.name}.collected"), _job(source, only_successes))
-    tell("collect", 0.0)
-    wanted = _wanted(stage, episodes, only_successes)
-    for index, trajectory in collect(source, wanted, num_envs=min(num_envs, episodes), skip=stage.outcomes.keys()):
-        stage.add(index, trajectory, keep=trajectory.succeeded or not only_successes)
-        counted = stage.successes if only_successes else len(stage.outcomes)
-        tell("collect", min(counted / episodes, 0.999))
-    chosen = stage.chosen(only_successes)[:episodes]
-    if len(chosen) < episodes:
-        raise TaskError(
-            f"only {len(chosen)} of {len(stage.outcomes)} episodes succeeded, {episodes} are wanted; check the policy "
-            "and the task, or record failures too"
-        )
-    tell("collect", 1.0)
+    stage, chosen = gather(
+        source,
+        out.with_name(f".{out.name}.collected"),
+        episodes=episodes,
+        num_envs=num_envs,
+        only_successes=only_successes,
+        notify=tell,
+    )
     data = write_trajectories(
         out, stage.read(chosen), format, pictures=pictures, replace=replace, total=episodes, notify=tell
     )
@@ -99,6 +93,34 @@ def record(
     done = Recording(out, format, len(data), steps, sum(stage.outcomes[i][0] for i in chosen), chosen[-1] + 1)
     stage.remove()
     return done
+
+
+def gather(
+    source: Source, folder: Path, *, episodes: int, num_envs: int, only_successes: bool, notify: Notify
+) -> tuple[Stage, list[int]]:
+    """Collects what is not there yet of episodes 0, 1, 2, ... into a folder; see `record`.
+
+    Returns:
+        What was collected, and the numbers of the episodes that count.
+
+    Raises:
+        TaskError, DatasetError: see `record`.
+    """
+    stage = Stage(folder, _job(source, only_successes))
+    notify("collect", 0.0)
+    wanted = _wanted(stage, episodes, only_successes)
+    for index, trajectory in collect(source, wanted, num_envs=min(num_envs, episodes), skip=stage.outcomes.keys()):
+        stage.add(index, trajectory, keep=trajectory.succeeded or not only_successes)
+        counted = stage.successes if only_successes else len(stage.outcomes)
+        notify("collect", min(counted / episodes, 0.999))
+    chosen = stage.chosen(only_successes)[:episodes]
+    if len(chosen) < episodes:
+        raise TaskError(
+            f"only {len(chosen)} of {len(stage.outcomes)} episodes succeeded, {episodes} are wanted; check the policy "
+            "and the task, or record failures too"
+        )
+    notify("collect", 1.0)
+    return stage, chosen
 
 
 def _wanted(stage: Stage, episodes: int, only_successes: bool) -> Iterator[int]:

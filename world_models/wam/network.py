@@ -25,12 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from ..backbone import Backbone, Memory
-from ..frames.layers import Linear, filled_up, waves
+from ..frames.layers import Linear, waves
 from ..frames.settings import Scales
 from .settings import WamSettings
 from .words import Words
 
 _LEVELS = 100.0  # waves are for numbers of this size
+_SQUARE = 4  # pixels
 _CUT = 8.0  # changes farther out than this, in usual ones, say no more than that
 
 
@@ -231,20 +232,31 @@ class Wam(nn.Module):
 
 
 class _Stem(nn.Module):
-    """Tokens of known pictures: convolutions that halve them until a pixel is a patch."""
+    """Tokens of known pictures: squares of 4 x 4 pixels, then of 2 x 2 of these, until one is a patch.
+
+    Convolutions whose windows do not overlap, as plain products of matrices: a picture's tokens then have the same bits
+    whatever the batch, which those of libraries of convolutions have not.
+    """
 
     def __init__(self, patch: int, width: int) -> None:
         super().__init__()
-        halvings = patch.bit_length() - 1
-        sizes = [3, *(max(width >> (halvings - 1 - k), 16) for k in range(halvings))]
-        layers: list[nn.Module] = []
-        for inside, outside in pairwise(sizes):
-            layers += [nn.Conv2d(inside, outside, 3, stride=2, padding=1), nn.GELU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        merges = patch.bit_length() - 3
+        sizes = [max(width >> (merges - k), 16) for k in range(merges + 1)]
+        self.first = Linear(3 * _SQUARE**2, sizes[0])
+        self.merges = nn.ModuleList(Linear(4 * inside, outside) for inside, outside in pairwise(sizes))
 
     def forward(self, image: Tensor) -> Tensor:
         """Tokens (B, L, P, width) of pictures uint8 (B, L, C, height, width, 3)."""
-        batch, length, cameras = image.shape[:3]
-        bright = image.flatten(0, 2).permute(0, 3, 1, 2).float() / 127.5 - 1
-        found: Tensor = self.layers(filled_up(bright))[: len(bright)]
-        return found.flatten(2).transpose(1, 2).reshape(batch, length, cameras * found.shape[2] * found.shape[3], -1)
+        batch, length = image.shape[:2]
+        x = self.first(_squares(image.flatten(0, 2).float() / 127.5 - 1, _SQUARE))
+        for merge in self.merges:
+            x = merge(_squares(nn.functional.gelu(x), 2))
+        found: Tensor = x.reshape(batch, length, -1, x.shape[-1])
+        return found
+
+
+def _squares(x: Tensor, edge: int) -> Tensor:
+    """Squares of pixels (n, height, width, c) as one each: (n, height / edge, width / edge, edge * edge * c)."""
+    count, height, width, channels = x.shape
+    cut = x.reshape(count, height // edge, edge, width // edge, edge, channels).transpose(2, 3)
+    return cut.reshape(count, height // edge, width // edge, edge * edge * channels)

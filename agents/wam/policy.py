@@ -1,0 +1,156 @@
+"""A World Action Model that acts in a batch of worlds, a chunk of actions at a time.
+
+Example:
+    >>> policy = WamPolicy(load_wam("push.safetensors")[0])
+    >>> env = gym.make_vec("PocketWorlds/Push-v0", num_envs=16)
+    >>> observation, info = env.reset(seed=0)
+    >>> policy.reset(16)
+    >>> chunk = policy.act(observation, info["instruction"], begun=np.ones(16, dtype=bool))
+    >>> observation, *_, info = env.step_chunk(chunk)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...errors import TaskError
+from ...world_models.backbone import Memory
+from ...world_models.wam.flow import Dream, decide, draw_noise
+from ...world_models.wam.network import Coming, Past, Wam
+from ...world_models.wam.words import letters
+
+_NOISES = 1024
+"""Starts of flows that decisions choose from: a table, so that a world's do not depend on who else is there."""
+
+
+class WamPolicy:
+    """Decides for many worlds at once; what it does in one does not depend on the others.
+
+    Attributes:
+        net: the model. execute: control steps E of a decision that are played. dreamed: the last decision's `Dream`.
+    """
+
+    def __init__(
+        self, net: Wam, *, steps: int = 4, execute: int | None = None, dream: bool = False, seed: int = 0
+    ) -> None:
+        """Takes a model.
+
+        Args:
+            net: the model. steps: of its flow. execute: control steps of a decision that are played; None: all.
+            dream: let the world flow along; slower, and `dreamed` then says what is to come.
+            seed: of the noise that flows begin with.
+
+        Raises:
+            TaskError: `steps` or `execute` make no sense.
+        """
+        settings = net.settings
+        self.execute = settings.chunk if execute is None else execute
+        if steps < 1:
+            raise TaskError(f"steps of the flow must be from 1, got {steps}")
+        if not 1 <= self.execute <= settings.chunk:
+            raise TaskError(f"execute must be from 1 to the chunk's {settings.chunk} control steps, got {execute}")
+        if settings.past > 1 and self.execute != settings.chunk:
+            raise TaskError(f"this model's frames lie {settings.chunk} control steps apart: execute all of them")
+        self.net, self._steps, self._dream, self._seed = net.eval(), steps, dream, seed
+        self._noise = draw_noise(net, _NOISES, torch.Generator().manual_seed(seed))
+        self.dreamed: Dream | None = None
+        self.reset(0)
+
+    def reset(self, num_envs: int, *, first: int = 0) -> None:
+        """Forgets everything; so many worlds follow, with numbers from `first` on, which noise is drawn by."""
+        settings, net = self.net.settings, self.net
+        shape = (num_envs, 1, settings.chunk)
+        self._action = torch.zeros(*shape, settings.action_size, device=net.device)
+        self._acted = torch.zeros(shape, dtype=torch.bool, device=net.device)
+        self._told = torch.zeros(num_envs, settings.net.letters, dtype=torch.int64, device=net.device)
+        self._asked = np.full(num_envs, None, dtype=object)
+        self._numbers = np.arange(first, first + num_envs, dtype=np.uint64)
+        self._count, self._begun = np.zeros(num_envs, dtype=np.int64), np.zeros(num_envs, dtype=np.int64)
+        self._memory: Memory | None = net.backbone.blank(num_envs, settings.tokens) if settings.past > 1 else None
+
+    @torch.no_grad()
+    def act(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Actions (n, E, A) in [-1, 1].
+
+        Args:
+            observation: of n worlds: an array of states, or a dict with "state" and pictures.
+            instructions: (n,) what is asked for. begun: (n,) worlds whose episode has just begun.
+
+        Raises:
+            TaskError: the observation is not what the model was made for.
+        """
+        self._forget(np.asarray(begun), instructions)
+        past = self._see(observation)
+        newer, whole = self.net.remember(past, self._memory)
+        memory = newer if self._memory is None else self._memory.pushed(newer)
+        self._memory = None if self._memory is None else memory
+        self.dreamed = decide(self.net, past, memory, whole, self._starts(), steps=self._steps, dream=self._dream)
+        chunk = self.dreamed.action[:, : self.execute].clamp(-1, 1)
+        self._action = torch.cat([self._action[:, :, self.execute :], chunk[:, None]], 2)
+        yes = torch.ones_like(self._acted[:, :, : self.execute])
+        self._acted = torch.cat([self._acted[:, :, self.execute :], yes], 2)
+        self._count += 1
+        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
+
+    def _forget(self, begun: NDArray[np.bool_], instructions: Sequence[str]) -> None:
+        """Worlds (n,) begin anew; instructions that changed are read."""
+        rows = torch.from_numpy(np.flatnonzero(begun)).to(self.net.device)
+        self._action[rows], self._acted[rows] = 0, False
+        if self._memory is not None:
+            there = self._memory.there.clone()
+            there[rows] = False
+            self._memory = replace(self._memory, there=there)
+        self._begun[begun] += 1
+        self._count[begun] = 0
+        changed = np.flatnonzero(self._asked != np.asarray(instructions, dtype=object))
+        if len(changed):
+            self._asked[changed] = np.asarray(instructions, dtype=object)[changed]
+            self._told[changed] = letters(list(self._asked[changed]), self.net.settings.net.letters).to(self.net.device)
+
+    def _starts(self) -> Coming:
+        """Noise for every world, drawn by its number, its episode's and its decision's."""
+        mixed = self._numbers
+        for numbers in (self._begun, self._count):
+            mixed = (mixed ^ numbers.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = mixed ^ (mixed >> np.uint64(29))
+        which = torch.from_numpy((mixed % np.uint64(_NOISES)).astype(np.int64)).to(self.net.device)
+        return Coming(**{name: value[which] for name, value in vars(self._noise).items()})
+
+    def _see(self, observation: Any) -> Past:
+        settings, device, count = self.net.settings, self.net.device, len(self._count)
+        named: Mapping[str, Any] = observation if isinstance(observation, Mapping) else {"state": observation}
+        wanted: dict[str, tuple[int, ...]] = {"state": (count, settings.state_size)}
+        wanted |= dict.fromkeys(settings.cameras, (count, *settings.image_size, 3))
+        for name, shape in wanted.items():
+            found = None if name not in named else np.shape(named[name])
+            if found != shape:
+                told = f"has {name!r} of shape {found}" if found else f"lacks {name!r}"
+                raise TaskError(
+                    f"the observation {told}, this model sees {shape}; make the environment with "
+                    f'obs_mode="{"+".join(wanted)}", its task and its picture size'
+                )
+        state = torch.from_numpy(np.asarray(named["state"], dtype=np.float32)).to(device)
+        height, width = settings.image_size
+        pictures = [torch.from_numpy(np.ascontiguousarray(named[name])).to(device) for name in settings.cameras]
+        blank = torch.zeros(count, 0, height, width, 3, dtype=torch.uint8, device=device)
+        return Past(
+            state=state[:, None, self.net.seen_at],
+            known=torch.ones(count, 1, dtype=torch.bool, device=device),
+            image=(torch.stack(pictures, 1) if pictures else blank)[:, None],
+            action=self._action,
+            acted=self._acted,
+            told=self._told,
+        )
+
+
+def as_numpy(dream: Dream) -> dict[str, NDArray[Any]]:
+    """A dream as arrays: `state` (n, S) and `image` uint8 (n, C, height, width, 3)."""
+    parts: dict[str, Tensor] = {"state": dream.state, "image": dream.image}
+    return {name: value.cpu().numpy() for name, value in parts.items()}

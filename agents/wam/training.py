@@ -1,0 +1,181 @@
+"""Trains a World Action Model: collects demonstrations or reads them, learns, tries it out, and writes a checkpoint.
+
+Everything is kept as it is made: episodes, and where training is. The same command goes on after an interruption, and a
+change of what was asked for begins anew from where it matters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from safetensors.torch import load_file, save_file
+
+from ...envs import WorldVectorEnv
+from ...envs.catalogue import known_ids
+from ...errors import TaskError
+from ...world_models.frames.training import FrameTrainer, chief_first
+from ...world_models.trajectories import Trajectory, open_trajectories
+from ...world_models.wam.demonstrations import Demonstrations, Episode, from_trajectory
+from ...world_models.wam.learning import WamLearner
+from ...world_models.wam.model import load_wam, save_wam
+from ...world_models.wam.network import Wam
+from ...world_models.wam.settings import WamSettings
+from ..collect import Source
+from ..recording import gather
+from .course import PROPRIOCEPTION, WamCourse
+from .playing import Match, Played, play_match
+from .policy import WamPolicy
+
+Notify = Callable[[str, float], None]
+"""Is told a stage and how much of it is done."""
+
+_KEEP = 60.0  # seconds between two records of where training is
+
+
+def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Wam, dict[str, Any]]:
+    """Collects, trains, tries out and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
+
+    Returns:
+        The model, and what its examination found: episodes, successes and seconds a decision.
+
+    Raises:
+        TaskError: a setting makes no sense, or does not suit the environment. DatasetError: what is to be learned from
+            cannot be read. CheckpointError: the model to start from cannot be used.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    env_id, keywords = known_ids([course.env])[0], _keywords(course)
+    settings = look(env_id, keywords, course)
+    with chief_first(course.train):
+        episodes = [from_trajectory(each, settings) for each in _trajectories(course, env_id, keywords, work, notify)]
+    if not course.labels:
+        episodes = [replace(each, action=None) for each in episodes]
+    net = _begun(course, settings, episodes)
+    data = Demonstrations(episodes, settings)
+    config = course.train.model_copy(update={"seed": course.seed, "length": settings.past})
+    about = {**course.model_dump(exclude={"exam", "log", "num_envs"}), "train": config.model_dump()}
+    if not _train(net, data, course, config, work / f"training-{_digest(about)}.safetensors", notify):
+        return net, {}
+    net = net.to("cpu").eval()
+    told = {"env_id": env_id, "keywords": keywords, "episodes": len(episodes), "frames": data.frames}
+    told |= {"labels": course.labels, "noise": course.noise, "start": course.start, "seed": course.seed}
+    measured = _examined(net, course, env_id, keywords, notify) if course.labels and course.exam.episodes else {}
+    save_wam(out, net, trained_on=told, measured=measured)
+    return net, measured
+
+
+def look(env_id: str, keywords: dict[str, Any], course: WamCourse) -> WamSettings:
+    """What a model for an environment sees and does.
+
+    Raises:
+        TaskError: see `WorldVectorEnv`.
+    """
+    env = gym.make_vec(env_id, num_envs=1, **keywords).unwrapped
+    assert isinstance(env, WorldVectorEnv)
+    try:
+        state = {name: part.stop - part.start for name, part in env.state_layout.items()}
+        model = course.model
+        seen = tuple(state) if model.seen == "all" else tuple(name for name in state if name in PROPRIOCEPTION)
+        return WamSettings(
+            robot=env.world.robot.name,
+            control_mode=env.config.control_mode,
+            action_size=env.simulator.action_size,
+            state=state,
+            seen=seen,
+            cameras=("rgb",) if model.pictures else (),
+            image_size=(model.image_size, model.image_size),
+            period=env.simulator.control_period,
+            chunk=model.chunk,
+            past=model.past,
+            net=model.net,
+        )
+    finally:
+        env.close()
+
+
+def _keywords(course: WamCourse) -> dict[str, Any]:
+    """Of the environment: the course's, and what the model is to see."""
+    if "obs_mode" in course.keywords:
+        raise TaskError("what the model sees is model.seen and model.pictures; leave obs_mode out of keywords")
+    seen = {"obs_mode": "state+rgb", "image_size": course.model.image_size} if course.model.pictures else {}
+    return {**course.keywords, **seen}
+
+
+def _trajectories(
+    course: WamCourse, env_id: str, keywords: dict[str, Any], work: Path, notify: Notify
+) -> Iterable[Trajectory]:
+    if course.data is not None:
+        return open_trajectories(course.data)
+    source = Source(env_id, keywords=keywords, seed=course.seed, noise=course.noise, states=False)
+    folder = work / f"demonstrations-{_digest([env_id, keywords, course.seed, course.noise])}"
+    stage, chosen = gather(
+        source,
+        folder,
+        episodes=course.demonstrations,
+        num_envs=course.num_envs,
+        only_successes=True,
+        notify=lambda stage, share: notify("collecting demonstrations", share),
+    )
+    return stage.read(chosen)
+
+
+def _begun(course: WamCourse, settings: WamSettings, episodes: Sequence[Episode]) -> Wam:
+    """A new model, whose scales are those of the episodes, or the one to start from."""
+    if course.start is None:
+        net = Wam(settings, seed=course.seed)
+        net.scales.measure(*Demonstrations(episodes, settings).scales())
+        return net
+    net, _ = load_wam(course.start)
+    for name in WamSettings.model_fields:
+        ours, theirs = getattr(settings, name), getattr(net.settings, name)
+        if ours != theirs:
+            raise TaskError(f"{course.start} has {name}={theirs}, this course asks for {ours}")
+    return net
+
+
+def _train(net: Wam, data: Demonstrations, course: WamCourse, config: Any, kept: Path, notify: Notify) -> bool:
+    """Trains to the end, from where it was; says whether this process is the one that writes files."""
+    log = kept.with_suffix("") if course.log else None
+    trainer = FrameTrainer(WamLearner(net, world=course.world_loss), data, config, log=log)
+    if kept.exists():
+        trainer.restore(load_file(kept))
+    while not trainer.advance(
+        lambda done, losses: notify("training", done / config.steps), until=time.monotonic() + _KEEP
+    ):
+        _keep(kept, trainer)
+    _keep(kept, trainer)
+    trainer.settle()
+    notify("training", 1.0)
+    return trainer.chief
+
+
+def _keep(path: Path, trainer: FrameTrainer) -> None:
+    if trainer.chief:
+        partial = path.with_name(f".{path.name}.partial")
+        save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
+        partial.replace(path)
+
+
+def _examined(net: Wam, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
+    exam = course.exam
+    match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
+    policy = WamPolicy(net, steps=exam.steps, execute=exam.execute)
+    found: Played = play_match(match, policy, lambda share: notify("trying it out", share))
+    return {
+        "episodes": exam.episodes,
+        "successes": int(found.success.sum()),
+        "ever": int(found.ever.sum()),
+        "flow_steps": exam.steps,
+        "execute": policy.execute,
+        "seconds_a_decision": round(found.seconds, 5),
+    }
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
