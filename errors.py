@@ -31,3 +31,7 @@ class AssetError(PocketWorldsError, ValueError):
 
 class CheckpointError(PocketWorldsError, ValueError):
     """A checkpoint of a model cannot be used: it is damaged, or for something else."""
+
+
+class TrainingError(PocketWorldsError, RuntimeError):
+    """A training cannot go on; the last good state is kept."""

@@ -86,18 +86,26 @@ class WamPolicy:
         Raises:
             TaskError: the observation is not what the model was made for.
         """
-        self._forget(np.asarray(begun), instructions)
-        past = self._see(observation)
+        past = self.look(observation, instructions, begun=begun)
         newer, whole = self.net.remember(past, self._memory)
         memory = newer if self._memory is None else self._memory.pushed(newer)
         self._memory = None if self._memory is None else memory
         self.dreamed = decide(self.net, past, memory, whole, self._starts(), steps=self._steps, dream=self._dream)
         chunk = self.dreamed.action[:, : self.execute].clamp(-1, 1)
-        self._action = torch.cat([self._action[:, :, self.execute :], chunk[:, None]], 2)
-        yes = torch.ones_like(self._acted[:, :, : self.execute])
-        self._acted = torch.cat([self._acted[:, :, self.execute :], yes], 2)
-        self._count += 1
+        self.done(chunk)
         return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
+
+    def look(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Past:
+        """What the model sees of all worlds now, and what it did before; see `act`."""
+        self._forget(np.asarray(begun), instructions)
+        return self._see(observation)
+
+    def done(self, chunk: Tensor) -> None:
+        """Remembers what is played now: actions (n, E, A)."""
+        yes = torch.ones(chunk.shape[:2], dtype=torch.bool, device=chunk.device)[:, None]
+        self._action = torch.cat([self._action, chunk[:, None]], 2)[:, :, chunk.shape[1] :]
+        self._acted = torch.cat([self._acted, yes], 2)[:, :, chunk.shape[1] :]
+        self._count += 1
 
     def _forget(self, begun: NDArray[np.bool_], instructions: Sequence[str]) -> None:
         """Worlds (n,) begin anew; instructions that changed are read."""

@@ -170,7 +170,7 @@ class Wam(nn.Module):
             past: the frames. memory: of earlier ones, if any: then L must be 1.
         """
         settings, batch = self.settings, past.state.shape[:2]
-        seen = self.scales.state(self._spread(past.state))[..., self.seen_at]
+        seen = self.scales.state(self.spread(past.state))[..., self.seen_at]
         state = self.known_state(seen).reshape(*batch, settings.net.state_tokens, -1)
         state = torch.where(past.known[..., None, None], state, self.no_state.to(state.dtype))
         action = self.known_action(past.action)
@@ -179,7 +179,7 @@ class Wam(nn.Module):
         one = past.state.new_ones(batch)
         tokens, condition = self._framed([*parts, action], one, one, past.told)
         found, last = self.backbone.remember(tokens, condition, memory)
-        whole = self._spread(past.state)
+        whole = self.spread(past.state)
         if settings.blind:
             summary = last[:, :, : settings.net.state_tokens + settings.patches].mean(2)
             guess = self.guess_head(summary).float() * self.scales.state_scale + self.scales.state_mean
@@ -197,7 +197,7 @@ class Wam(nn.Module):
         settings = self.settings
         count, states = coming.action.shape[1], settings.net.state_tokens
         batch = coming.action.shape[:2]
-        seen = self.scales.state(self._spread(past.state[:, -count:]))[..., self.seen_at]
+        seen = self.scales.state(self.spread(past.state[:, -count:]))[..., self.seen_at]
         seen = torch.where(past.known[:, -count:, None], seen, torch.zeros_like(seen))
         state = self.coming_state(torch.cat([coming.change, seen], -1)).reshape(*batch, states, -1)
         now = self.patches(past.image[:, -count:]) if settings.patches else None
@@ -215,7 +215,7 @@ class Wam(nn.Module):
             velocity=self.action_head(found[:, :, states + settings.patches :]),
         )
 
-    def _spread(self, seen: Tensor) -> Tensor:
+    def spread(self, seen: Tensor) -> Tensor:
         """Whole states (..., S) in which what is not seen is at its mean."""
         if not self.settings.blind and list(self.settings.seen) == list(self.settings.state):
             return seen

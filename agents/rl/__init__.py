@@ -1,0 +1,1 @@
+"""Reinforcement learning of World Action Models, in physics or in a neural simulator."""
