@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, cousins, environments, library, machine, scans, train, train_renderer, train_wam
+from . import bench, cousins, environments, library, machine, scans, train, train_renderer, train_rl, train_wam
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,10 +37,14 @@ things.command("add")(library.library_add)
 things.command("list")(library.library_list)
 things.command("picture")(library.library_picture)
 app.add_typer(things, name="library")
-training = typer.Typer(no_args_is_help=True, help="Training: neural simulators, the renderer, World Action Models.")
+training = typer.Typer(
+    no_args_is_help=True,
+    help="Training: neural simulators, the renderer, World Action Models, by demonstrations and by reinforcement.",
+)
 training.command("neural")(train.train_neural)
 training.command("renderer")(train_renderer.train_renderer)
 training.command("wam")(train_wam.train_wam)
+training.command("rl")(train_rl.train_rl)
 
 
 @training.callback()

@@ -26,11 +26,14 @@ from torch import Tensor, nn
 from ...errors import TaskError, TrainingError
 from ...world_models.frames.layers import Linear
 from ...world_models.frames.settings import Strict
+from ...world_models.resuming import restore_training, training_state
 from ...world_models.wam.chain import Sigma, chain_log_prob, sample_chain
 from ...world_models.wam.demonstrations import Demonstrations
 from ...world_models.wam.learning import WamLearner
 from ...world_models.wam.network import Past, Wam
 from ..wam.policy import WamPolicy
+
+_APART = 100_000  # seeds between two beginnings
 
 
 class Worlds(Protocol):
@@ -142,7 +145,6 @@ class FlowPPO:
             raise TaskError("the anchor needs demonstrations; give some, or anchor=0")
         self._worlds, self._settings, self._data = worlds, settings, demonstrations
         self._policy = WamPolicy(net, execute=settings.execute)
-        self._policy.reset(worlds.num_envs)
         self.net, self._learner = net, WamLearner(net)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -152,10 +154,32 @@ class FlowPPO:
         self._actor = torch.optim.Adam(actor, lr=settings.rate, eps=1e-5)
         self._critic = torch.optim.Adam(self.critic.parameters(), lr=settings.critic_rate, eps=1e-5)
         self._random = torch.Generator().manual_seed(seed)
-        self.steps = self.iterations = 0
-        self._observation, info = worlds.reset(seed=seed, options=self._staggered(seed))
+        self._seed, self.steps, self.iterations = seed, 0, 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins other episodes in all worlds, drawn by the seed and the iterations so far."""
+        seed, count = self._seed + _APART * self.iterations, self._worlds.num_envs
+        self._policy.reset(count)
+        self._observation, info = self._worlds.reset(seed=seed, options=self._staggered(seed))
         self._asked = list(info["instruction"])
-        self._begun = np.ones(worlds.num_envs, dtype=np.bool_)
+        self._begun = np.ones(count, dtype=np.bool_)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that has been learned, as numbers; `begin` must follow, so that who goes on from it learns the same."""
+        found = training_state(self._all(), self._actor, self.iterations, self._random)
+        critic = training_state(nn.Module(), self._critic, self.steps)
+        return found | {f"critic/{name}": value for name, value in critic.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes back to where `state` was taken, and begins."""
+        self.iterations = restore_training(state, self._all(), self._actor, self._random)
+        inner = {name.removeprefix("critic/"): value for name, value in state.items() if name.startswith("critic/")}
+        self.steps = restore_training(inner, nn.Module(), self._critic)
+        self.begin()
+
+    def _all(self) -> nn.Module:
+        return nn.ModuleDict({"net": self.net, "sigma": self.sigma, "critic": self.critic})
 
     def iterate(self) -> dict[str, float]:
         """Plays and learns once; tells what happened.

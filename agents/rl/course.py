@@ -1,0 +1,53 @@
+"""The settings of `pocketworlds train rl`: from YAML in `conf/rl/`, overridden on the command line, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ...errors import TaskError
+from ...world_models.frames.settings import Strict
+from ..course import given, merged
+from ..wam.course import ExamSettings
+from .flow_ppo import PPOSettings
+
+FOLDER = Path(__file__).parents[2] / "conf" / "rl"
+
+
+class RLCourse(Strict):
+    """All settings; `conf/rl/flow_ppo.yaml` says what they mean."""
+
+    algorithm: Literal["flow_ppo"] = "flow_ppo"
+    start: Annotated[str, Field(min_length=1)]
+    env: str | None = None
+    keywords: dict[str, Any] = Field(default_factory=dict)
+    backend: Literal["physics", "neural"] = "physics"
+    num_envs: Annotated[int, Field(ge=1)] = 256
+    total_steps: Annotated[int, Field(ge=1)] = 2_000_000
+    demonstrations: Annotated[int, Field(ge=0)] = 100
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+    keep: Annotated[int, Field(ge=1)] = 20
+    ppo: PPOSettings = PPOSettings()
+    exam: ExamSettings = ExamSettings()
+    log: bool = False
+
+
+def read_course(overrides: Sequence[str]) -> RLCourse:
+    """The settings that `overrides` ("start=push.safetensors", "backend=neural", ...) name.
+
+    Raises:
+        TaskError: an override is not known or makes no sense; the message says which.
+    """
+    algorithm = given(overrides, "algorithm", "flow_ppo")
+    file = FOLDER / f"{algorithm}.yaml"
+    if not file.is_file():
+        raise TaskError(
+            f"algorithm={algorithm!r} is not known; there are {sorted(each.stem for each in FOLDER.glob('*.yaml'))}"
+        )
+    if given(overrides, "start", "") == "":
+        raise TaskError("start=FILE is missing: the World Action Model to begin with; make one with `train wam`")
+    return merged(file, overrides, RLCourse)

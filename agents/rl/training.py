@@ -1,0 +1,167 @@
+"""Trains a World Action Model by reinforcement: plays, learns, tries out in physics, and writes a checkpoint.
+
+Every `keep` iterations it is tried out, a line is added to the curve, all that has been learned is kept, and the worlds
+begin other episodes: who goes on from there after an interruption learns the very same.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode
+from safetensors.torch import load_file, save_file
+
+from ...envs import WorldVectorEnv
+from ...envs.catalogue import known_ids
+from ...errors import TaskError
+from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
+from ...world_models.wam.model import load_wam, save_wam
+from ...world_models.wam.network import Wam
+from ..collect import Source
+from ..recording import gather
+from ..wam.playing import Match, play_match
+from ..wam.policy import WamPolicy
+from .course import RLCourse
+from .flow_ppo import FlowPPO
+
+CURVE = "curve.csv"
+_COLUMNS = ("steps", "seconds", "reward", "success", "exam", "episodes", "kl", "explained", "policy", "value", "anchor")
+
+Notify = Callable[[str, float], None]
+"""Is told a stage and how much of it is done."""
+
+
+def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[Wam, dict[str, Any]]:
+    """Trains and writes the checkpoint `out`; `work` is a folder for what is kept on the way, the curve among it.
+
+    Returns:
+        The model, and what the exams found before and after: episodes, successes, control steps and seconds.
+
+    Raises:
+        TaskError: a setting makes no sense, or does not suit the environment. CheckpointError: the model to begin with
+            cannot be used. TrainingError: numbers are no longer finite; what was kept last is intact.
+    """
+    net, card = load_wam(course.start)
+    env_id, keywords = _where(course, card.trained_on)
+    work.mkdir(parents=True, exist_ok=True)
+    data = _demonstrations(course, net, env_id, keywords, work, notify)
+    about = course.model_dump(exclude={"exam", "log", "total_steps"})
+    kept = work / f"training-{_digest(about)}.safetensors"
+    env = gym.make_vec(
+        env_id,
+        num_envs=course.num_envs,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        **{**keywords, "backend": course.backend},
+    ).unwrapped
+    assert isinstance(env, WorldVectorEnv)
+    try:
+        learner = FlowPPO(env, net, course.ppo, demonstrations=data, seed=course.seed)
+        lines = _go_on(learner, kept)
+        if not lines:
+            lines = [_line({}, learner, 0.0, _exam(course, net, env_id, keywords, notify))]
+            _keep(kept, learner, lines)
+        before = float(lines[-1]["seconds"])
+        start, paused = time.monotonic(), 0.0
+        while learner.steps < course.total_steps:
+            told = learner.iterate()
+            notify("learning", min(learner.steps / course.total_steps, 0.999))
+            if learner.iterations % course.keep == 0 or learner.steps >= course.total_steps:
+                seconds = before + time.monotonic() - start - paused
+                begun = time.monotonic()
+                lines.append(_line(told, learner, seconds, _exam(course, net, env_id, keywords, notify)))
+                _keep(kept, learner, lines)
+                learner.begin()
+                paused += time.monotonic() - begun
+        notify("learning", 1.0)
+    finally:
+        env.close()
+    (work / CURVE).write_text(_written(lines))
+    found = {
+        "env_id": env_id,
+        "backend": course.backend,
+        "steps": learner.steps,
+        "seconds": float(lines[-1]["seconds"]),
+        "episodes": int(lines[-1]["episodes"]),
+        "before": round(float(lines[0]["exam"]) * int(lines[0]["episodes"])),
+        "successes": round(float(lines[-1]["exam"]) * int(lines[-1]["episodes"])),
+    }
+    trained_on = {**card.trained_on, "start": course.start, "reinforced": course.model_dump(mode="json")}
+    save_wam(out, net, trained_on=trained_on, measured=found)
+    return net, found
+
+
+def _where(course: RLCourse, trained_on: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The environment: the course's, or that of the demonstrations."""
+    name = course.env or trained_on.get("env_id")
+    if name is None:
+        raise TaskError(f"the card of {course.start} names no environment; give env=...")
+    taken = sorted({"backend", "obs_mode"} & set(course.keywords))
+    if taken:
+        raise TaskError(f"{taken[0]!r} is not to be given here: there is `backend`, and the model knows what it sees")
+    return known_ids([str(name)])[0], {**dict(trained_on.get("keywords", {})), **course.keywords}
+
+
+def _demonstrations(
+    course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any], work: Path, notify: Notify
+) -> Demonstrations | None:
+    if not course.ppo.anchor:
+        return None
+    if not course.demonstrations:
+        raise TaskError("the anchor needs demonstrations; ask for some, or set ppo.anchor=0")
+    source = Source(env_id, keywords=keywords, seed=course.seed, noise=course.noise, states=False)
+    stage, chosen = gather(
+        source,
+        work / f"demonstrations-{_digest([env_id, keywords, course.seed, course.noise])}",
+        episodes=course.demonstrations,
+        num_envs=min(course.num_envs, 50),
+        only_successes=True,
+        notify=lambda stage, share: notify("collecting demonstrations", share),
+    )
+    return Demonstrations([from_trajectory(each, net.settings) for each in stage.read(chosen)], net.settings)
+
+
+def _exam(course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any], notify: Notify) -> tuple[int, int]:
+    """Successes and episodes, in physics, of seeds that are not trained on."""
+    exam = course.exam
+    match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
+    policy = WamPolicy(net, steps=exam.steps, execute=course.ppo.execute)
+    return int(play_match(match, policy).success.sum()), exam.episodes
+
+
+def _line(told: Mapping[str, float], learner: FlowPPO, seconds: float, exam: tuple[int, int]) -> dict[str, str]:
+    found = {**told, "steps": learner.steps, "exam": exam[0] / exam[1], "episodes": exam[1]}
+    line = {name: f"{found[name]:.6g}" if name in found else "" for name in _COLUMNS}
+    return {**line, "seconds": f"{seconds:.1f}", "steps": str(learner.steps)}
+
+
+def _go_on(learner: FlowPPO, kept: Path) -> list[dict[str, str]]:
+    """Goes back to what was kept; gives the curve so far."""
+    if not kept.exists():
+        return []
+    learner.restore(load_file(kept))
+    with kept.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    return [line for line in lines if int(line["steps"]) <= learner.steps]
+
+
+def _keep(path: Path, learner: FlowPPO, lines: list[dict[str, str]]) -> None:
+    """The curve first: what is there of it beyond the numbers is left out when they are read."""
+    path.with_suffix(".csv").write_text(_written(lines), encoding="utf-8")
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({name: values.contiguous() for name, values in learner.state().items()}, partial)
+    partial.replace(path)
+
+
+def _written(lines: list[dict[str, str]]) -> str:
+    return "\n".join([",".join(_COLUMNS), *(",".join(line[name] for name in _COLUMNS) for line in lines)]) + "\n"
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
