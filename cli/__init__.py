@@ -61,6 +61,7 @@ benchmarks.command("experts")(bench.bench_experts)
 benchmarks.command("throughput")(bench.bench_throughput)
 benchmarks.command("cousins")(bench.bench_cousins)
 benchmarks.command("audit")(bench.bench_audit)
+benchmarks.command("dream")(bench.bench_dream)
 app.add_typer(benchmarks, name="bench")
 
 

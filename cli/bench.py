@@ -195,3 +195,43 @@ def bench_audit(
         else:
             session.console.print(audit.text(), markup=False, highlight=False, soft_wrap=True)
             session.console.print(f"written to {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def bench_dream(
+    model: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="A World Action Model.")],
+    env_id: Annotated[str | None, typer.Option("--env", help="Where; by default what it was trained for.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Keyword of the environment.")
+    ] = None,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=4, help="To play; half of them calibrate.")] = 200,
+    num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes but the speed.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first episode.")] = 6_000_000,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results and the plot.")] = Path(
+        "out/bench-dream"
+    ),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Whether what a World Action Model dreams tells how episodes end, beside what needs no dream."""
+    with Session(as_json, debug, "nothing was written") as session:
+        from ..benchmarks.audit.subject import read_keywords
+        from ..benchmarks.dream import judge, listen, tables, write
+
+        with StageProgress() as progress:
+            told, facts = listen(
+                model,
+                env_id=env_id,
+                keywords=read_keywords(settings or []),
+                episodes=episodes,
+                num_envs=num_envs,
+                seed=seed,
+                notify=session.watched(progress.notify),
+            )
+        found = judge(told)
+        write(out, facts, found)
+        if as_json:
+            session.answer({"facts": facts, **found})
+        else:
+            text = "\n\n".join(table.text() for table in tables(facts, found))
+            session.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            session.console.print(f"written to {out}", markup=False, highlight=False, soft_wrap=True)

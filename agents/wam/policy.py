@@ -12,7 +12,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,23 @@ _NOISES = 1024
 """Starts of flows that decisions choose from: a table, so that a world's do not depend on who else is there."""
 
 
+@dataclass(frozen=True)
+class Present:
+    """What a model sees of n worlds and remembers, the whole states (n, 1, S) as far as it can tell, and the noise that
+    its flow begins with."""
+
+    past: Past
+    memory: Memory
+    whole: Tensor
+    start: Coming
+
+
 class WamPolicy:
     """Decides for many worlds at once; what it does in one does not depend on the others.
 
     Attributes:
-        net: the model. execute: control steps E of a decision that are played. dreamed: the last decision's `Dream`.
+        net: the model. steps: of its flow. execute: control steps E of a decision that are played.
+        dreamed: the last decision's `Dream`.
     """
 
     def __init__(
@@ -58,7 +70,7 @@ class WamPolicy:
             raise TaskError(f"execute must be from 1 to the chunk's {settings.chunk} control steps, got {execute}")
         if settings.past > 1 and self.execute != settings.chunk:
             raise TaskError(f"this model's frames lie {settings.chunk} control steps apart: execute all of them")
-        self.net, self._steps, self._dream, self._seed = net.eval(), steps, dream, seed
+        self.net, self.steps, self._dream = net.eval(), steps, dream
         self._noise = draw_noise(net, _NOISES, torch.Generator().manual_seed(seed))
         self.dreamed: Dream | None = None
         self.reset(0)
@@ -86,14 +98,22 @@ class WamPolicy:
         Raises:
             TaskError: the observation is not what the model was made for.
         """
+        here = self.present(observation, instructions, begun=begun)
+        self.dreamed = decide(
+            self.net, here.past, here.memory, here.whole, here.start, steps=self.steps, dream=self._dream
+        )
+        chunk = self.dreamed.action[:, : self.execute].clamp(-1, 1)
+        self.done(chunk)
+        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
+
+    @torch.no_grad()
+    def present(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Present:
+        """Everything that a decision is made of; `done` must follow it. See `act`."""
         past = self.look(observation, instructions, begun=begun)
         newer, whole = self.net.remember(past, self._memory)
         memory = newer if self._memory is None else self._memory.pushed(newer)
         self._memory = None if self._memory is None else memory
-        self.dreamed = decide(self.net, past, memory, whole, self._starts(), steps=self._steps, dream=self._dream)
-        chunk = self.dreamed.action[:, : self.execute].clamp(-1, 1)
-        self.done(chunk)
-        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
+        return Present(past, memory, whole, self._starts())
 
     def look(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Past:
         """What the model sees of all worlds now, and what it did before; see `act`."""
