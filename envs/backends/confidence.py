@@ -12,6 +12,9 @@ from torch import Tensor
 from ...world_models.hybrid.trust import Signs, Trust
 from ..simulator import Array, Ids
 
+LOST = 0.1
+"""[m]: who may be farther off than this does not know where things are, and a success that it tells means little."""
+
 
 class Confidence:
     """Of `num_envs` worlds.
@@ -21,7 +24,8 @@ class Confidence:
         told: what infos say, live: `neural/uncertainty` [m], how far the position of any thing is off at most, nine
             times in ten, and as many times more as the world is strange (infinite where the model was not calibrated);
             `neural/strangeness`, how much the networks disagree, or how unlike all that they learned from the things
-            around the hand are: 1 is the most that is usual; `neural/ood`, whether it is more.
+            around the hand are: 1 is the most that is usual; `neural/doubt`, that or the uncertainty over `LOST`,
+            whichever is more; `neural/ood`, whether it is more than 1.
     """
 
     def __init__(self, num_envs: int, trust: Trust) -> None:
@@ -29,6 +33,7 @@ class Confidence:
         self.told: dict[str, NDArray[Any]] = {
             "neural/uncertainty": np.zeros(num_envs),
             "neural/strangeness": np.zeros(num_envs),
+            "neural/doubt": np.zeros(num_envs),
             "neural/ood": np.zeros(num_envs, dtype=np.bool_),
         }
         self.reset(np.arange(num_envs))
@@ -56,6 +61,9 @@ class Confidence:
         rows = torch.from_numpy(ids)
         strangeness = self._trust.strangeness(self.signs.recent[rows]).numpy()
         bound = self._trust.bound(self.signs.numbers(rows)).numpy()
-        self.told["neural/uncertainty"][ids] = bound * np.maximum(strangeness, 1.0)
+        bound = bound * np.maximum(strangeness, 1.0)
+        doubt = np.maximum(strangeness, np.where(np.isfinite(bound), bound / LOST, 0.0))
+        self.told["neural/uncertainty"][ids] = bound
         self.told["neural/strangeness"][ids] = strangeness
-        self.told["neural/ood"][ids] = strangeness > 1.0
+        self.told["neural/doubt"][ids] = doubt
+        self.told["neural/ood"][ids] = doubt > 1.0

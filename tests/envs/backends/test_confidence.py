@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from pocketworlds import TaskError
 from pocketworlds.benchmarks.audit.ood import _changed
 from pocketworlds.envs import check_vector_env
+from pocketworlds.envs.backends.confidence import LOST
 from pocketworlds.envs.backends.forms import model_shape, robot_form, scene_form
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
 from pocketworlds.world_models.hybrid.geometry import Geometry
@@ -30,9 +31,19 @@ def wary() -> Trust:
 
 @pytest.fixture(scope="module")
 def bold() -> Trust:
-    """Finds nothing strange."""
+    """Finds nothing strange, and is sure within millimetres."""
     trust = Trust()
     trust.usual.fill_(1e9)
+    trust.excess.fill_(-5.0)
+    return trust
+
+
+@pytest.fixture(scope="module")
+def lost() -> Trust:
+    """Finds nothing strange, and does not know where things are."""
+    trust = Trust()
+    trust.usual.fill_(1e9)
+    trust.excess.fill_(3.0)
     return trust
 
 
@@ -82,11 +93,12 @@ def test_infos_tell_how_sure_it_is(model: Model, bold: Trust):
     assert "neural/uncertainty" not in gym.make_vec(PUSH, num_envs=1).reset(seed=0)[1]
 
 
-def test_rewards_are_taken_away_where_it_is_strange(model: Model, wary: Trust, bold: Trust):
+def test_rewards_are_taken_away_where_it_is_strange_or_lost(model: Model, wary: Trust, lost: Trust, bold: Trust):
     rewards = {}
     for name, trust, on_ood in (
         ("ignored", wary, "ignore"),
         ("penalised", wary, "penalise"),
+        ("lost", lost, "penalise"),
         ("usual", bold, "penalise"),
     ):
         env = make(model, trust, on_ood)
@@ -94,7 +106,21 @@ def test_rewards_are_taken_away_where_it_is_strange(model: Model, wary: Trust, b
         rewards[name] = env.step(actions(1)[0])[1]
     assert (rewards["ignored"] > 0).all()
     assert (rewards["penalised"] == 0).all()
+    assert (rewards["lost"] == 0).all()
     np.testing.assert_array_equal(rewards["usual"], rewards["ignored"])
+
+
+def test_doubt_is_strangeness_or_how_far_off_it_may_be(model: Model, wary: Trust, lost: Trust, bold: Trust):
+    for trust in (wary, lost, bold, None):
+        env = make(model, trust, "ignore")
+        env.reset(seed=0)
+        for action in actions(3):
+            *_, info = env.step(action)
+        far = info["neural/uncertainty"] / LOST
+        expected = info["neural/strangeness"] if trust is None else np.maximum(info["neural/strangeness"], far)
+        np.testing.assert_allclose(info["neural/doubt"], expected, rtol=1e-6)
+        np.testing.assert_array_equal(info["neural/ood"], info["neural/doubt"] > 1)
+        assert info["neural/ood"].all() == (trust is wary or trust is lost)
 
 
 def test_episodes_end_where_it_is_strange(model: Model, wary: Trust, bold: Trust):
