@@ -54,8 +54,8 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     Infos of every step: `is_success`, `reward/<term>` (raw terms in [0, 1]), `instruction`, `episode_index`,
     `scene_index`, `physics_error`, each with a mask `_<key>`; with `backend="neural"` also `neural/uncertainty` [m],
-    `neural/strangeness`, `neural/doubt` and `neural/ood` (`envs.backends.confidence`). A world whose physics diverges is
-    truncated with `physics_error` set, keeps its last finite observation, and is reset as any finished one.
+    `neural/strangeness`, `neural/doubt` and `neural/ood` (`envs.backends.confidence`). A world whose physics diverges
+    is truncated with `physics_error` set, keeps its last finite observation, and is reset as any finished one.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - as Gymnasium declares it; never changed
