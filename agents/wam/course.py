@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,7 @@ class WamCourse(Strict):
     """All settings; `conf/wam/state_nano.yaml` says what they mean."""
 
     size: str = "state_nano"
+    kind: Literal["wam", "cloning"] = "wam"
     env: Annotated[str, Field(min_length=1)]
     keywords: dict[str, Any] = Field(default_factory=dict)
     demonstrations: Annotated[int, Field(ge=1)] = 100

@@ -1,4 +1,4 @@
-"""Plays whole episodes with a World Action Model: how many succeed, and how long a decision takes."""
+"""Plays whole episodes with a policy that decides in chunks: how many succeed, and how long a decision takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...envs import WorldVectorEnv
 from ...errors import TaskError
-from .policy import WamPolicy
+from .policy import ChunkPolicy
 
 Mask = NDArray[np.bool_]
 
@@ -48,7 +48,7 @@ class Played:
     seconds: float
 
 
-def play_match(match: Match, policy: WamPolicy, notify: Callable[[float], None] = lambda share: None) -> Played:
+def play_match(match: Match, policy: ChunkPolicy, notify: Callable[[float], None] = lambda share: None) -> Played:
     """Plays; every world's episode is that of its seed.
 
     Raises:
@@ -73,7 +73,7 @@ def play_match(match: Match, policy: WamPolicy, notify: Callable[[float], None] 
     return Played(np.concatenate(ends), np.concatenate(evers), float(np.mean(seconds)))
 
 
-def _play(env: WorldVectorEnv, policy: WamPolicy, seed: int) -> tuple[Mask, Mask, list[float]]:
+def _play(env: WorldVectorEnv, policy: ChunkPolicy, seed: int) -> tuple[Mask, Mask, list[float]]:
     if env.max_episode_steps is None:
         raise TaskError(f"episodes of {env} never end; give max_episode_steps")
     count, seconds = env.num_envs, []

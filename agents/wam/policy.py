@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,72 +23,45 @@ from torch import Tensor
 
 from ...errors import TaskError
 from ...world_models.backbone import Memory
+from ...world_models.wam.cloning import Cloning
 from ...world_models.wam.flow import Dream, decide, draw_noise
 from ...world_models.wam.network import Coming, Past, Wam
+from ...world_models.wam.settings import WamSettings
 from ...world_models.wam.words import letters
 
 _NOISES = 1024
 """Starts of flows that decisions choose from: a table, so that a world's do not depend on who else is there."""
 
 
-@dataclass(frozen=True)
-class Present:
-    """What a model sees of n worlds and remembers, the whole states (n, 1, S) as far as it can tell, and the noise that
-    its flow begins with."""
-
-    past: Past
-    memory: Memory
-    whole: Tensor
-    start: Coming
-
-
-class WamPolicy:
-    """Decides for many worlds at once; what it does in one does not depend on the others.
+class ChunkPolicy(ABC):
+    """What acts in many worlds at once, a chunk of control steps at a time, and what it sees and did.
 
     Attributes:
-        net: the model. steps: of its flow. execute: control steps E of a decision that are played.
-        dreamed: the last decision's `Dream`.
+        settings: of its model. device: that is on. execute: control steps E of a chunk that are played.
     """
 
-    def __init__(
-        self, net: Wam, *, steps: int = 4, execute: int | None = None, dream: bool = False, seed: int = 0
-    ) -> None:
-        """Takes a model.
-
-        Args:
-            net: the model. steps: of its flow. execute: control steps of a decision that are played; None: all.
-            dream: let the world flow along; slower, and `dreamed` then says what is to come.
-            seed: of the noise that flows begin with.
+    def __init__(self, settings: WamSettings, device: torch.device, *, execute: int | None) -> None:
+        """Checks `execute`; None: the whole chunk.
 
         Raises:
-            TaskError: `steps` or `execute` make no sense.
+            TaskError: it makes no sense.
         """
-        settings = net.settings
+        self.settings, self.device = settings, device
         self.execute = settings.chunk if execute is None else execute
-        if steps < 1:
-            raise TaskError(f"steps of the flow must be from 1, got {steps}")
         if not 1 <= self.execute <= settings.chunk:
             raise TaskError(f"execute must be from 1 to the chunk's {settings.chunk} control steps, got {execute}")
-        if settings.past > 1 and self.execute != settings.chunk:
-            raise TaskError(f"this model's frames lie {settings.chunk} control steps apart: execute all of them")
-        self.net, self.steps, self._dream = net.eval(), steps, dream
-        self._noise = draw_noise(net, _NOISES, torch.Generator().manual_seed(seed))
-        self.dreamed: Dream | None = None
+        self._seen_at = torch.tensor(settings.seen_at, device=device)
         self.reset(0)
 
     def reset(self, num_envs: int, *, first: int = 0) -> None:
         """Forgets everything; so many worlds follow, with numbers from `first` on, which noise is drawn by."""
-        settings, net = self.net.settings, self.net
-        shape = (num_envs, 1, settings.chunk)
-        self._action = torch.zeros(*shape, settings.action_size, device=net.device)
-        self._acted = torch.zeros(shape, dtype=torch.bool, device=net.device)
-        self._told = torch.zeros(num_envs, settings.net.letters, dtype=torch.int64, device=net.device)
+        shape = (num_envs, 1, self.settings.chunk)
+        self._action = torch.zeros(*shape, self.settings.action_size, device=self.device)
+        self._acted = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        self._told = torch.zeros(num_envs, self.settings.net.letters, dtype=torch.int64, device=self.device)
         self._asked = np.full(num_envs, None, dtype=object)
-        self._numbers = np.arange(first, first + num_envs, dtype=np.uint64)
-        self._count, self._begun = np.zeros(num_envs, dtype=np.int64), np.zeros(num_envs, dtype=np.int64)
-        self._memory: Memory | None = net.backbone.blank(num_envs, settings.tokens) if settings.past > 1 else None
 
-    @torch.no_grad()
+    @abstractmethod
     def act(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Actions (n, E, A) in [-1, 1].
 
@@ -98,61 +72,31 @@ class WamPolicy:
         Raises:
             TaskError: the observation is not what the model was made for.
         """
-        here = self.present(observation, instructions, begun=begun)
-        self.dreamed = decide(
-            self.net, here.past, here.memory, here.whole, here.start, steps=self.steps, dream=self._dream
-        )
-        chunk = self.dreamed.action[:, : self.execute].clamp(-1, 1)
-        self.done(chunk)
-        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
-
-    @torch.no_grad()
-    def present(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Present:
-        """Everything that a decision is made of; `done` must follow it. See `act`."""
-        past = self.look(observation, instructions, begun=begun)
-        newer, whole = self.net.remember(past, self._memory)
-        memory = newer if self._memory is None else self._memory.pushed(newer)
-        self._memory = None if self._memory is None else memory
-        return Present(past, memory, whole, self._starts())
 
     def look(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Past:
-        """What the model sees of all worlds now, and what it did before; see `act`."""
-        self._forget(np.asarray(begun), instructions)
+        """What the model sees of all worlds now, and what it did before; see `act`. `done` must follow."""
+        self._forget(np.asarray(begun))
+        asked = np.asarray(instructions, dtype=object)
+        changed = np.flatnonzero(self._asked != asked)
+        if len(changed):
+            self._asked[changed] = asked[changed]
+            self._told[changed] = letters(list(asked[changed]), self.settings.net.letters).to(self.device)
         return self._see(observation)
 
-    def done(self, chunk: Tensor) -> None:
-        """Remembers what is played now: actions (n, E, A)."""
+    def done(self, chunk: Tensor) -> NDArray[np.float32]:
+        """Remembers what is played now, actions (n, E, A), and gives it as an array."""
         yes = torch.ones(chunk.shape[:2], dtype=torch.bool, device=chunk.device)[:, None]
         self._action = torch.cat([self._action, chunk[:, None]], 2)[:, :, chunk.shape[1] :]
         self._acted = torch.cat([self._acted, yes], 2)[:, :, chunk.shape[1] :]
-        self._count += 1
+        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
 
-    def _forget(self, begun: NDArray[np.bool_], instructions: Sequence[str]) -> None:
-        """Worlds (n,) begin anew; instructions that changed are read."""
-        rows = torch.from_numpy(np.flatnonzero(begun)).to(self.net.device)
+    def _forget(self, begun: NDArray[np.bool_]) -> None:
+        """Worlds (n,) begin anew."""
+        rows = torch.from_numpy(np.flatnonzero(begun)).to(self.device)
         self._action[rows], self._acted[rows] = 0, False
-        if self._memory is not None:
-            there = self._memory.there.clone()
-            there[rows] = False
-            self._memory = replace(self._memory, there=there)
-        self._begun[begun] += 1
-        self._count[begun] = 0
-        changed = np.flatnonzero(self._asked != np.asarray(instructions, dtype=object))
-        if len(changed):
-            self._asked[changed] = np.asarray(instructions, dtype=object)[changed]
-            self._told[changed] = letters(list(self._asked[changed]), self.net.settings.net.letters).to(self.net.device)
-
-    def _starts(self) -> Coming:
-        """Noise for every world, drawn by its number, its episode's and its decision's."""
-        mixed = self._numbers
-        for numbers in (self._begun, self._count):
-            mixed = (mixed ^ numbers.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-            mixed = mixed ^ (mixed >> np.uint64(29))
-        which = torch.from_numpy((mixed % np.uint64(_NOISES)).astype(np.int64)).to(self.net.device)
-        return Coming(**{name: value[which] for name, value in vars(self._noise).items()})
 
     def _see(self, observation: Any) -> Past:
-        settings, device, count = self.net.settings, self.net.device, len(self._count)
+        settings, device, count = self.settings, self.device, len(self._asked)
         named: Mapping[str, Any] = observation if isinstance(observation, Mapping) else {"state": observation}
         wanted: dict[str, tuple[int, ...]] = {"state": (count, settings.state_size)}
         wanted |= dict.fromkeys(settings.cameras, (count, *settings.image_size, 3))
@@ -169,7 +113,7 @@ class WamPolicy:
         pictures = [torch.from_numpy(np.ascontiguousarray(named[name])).to(device) for name in settings.cameras]
         blank = torch.zeros(count, 0, height, width, 3, dtype=torch.uint8, device=device)
         return Past(
-            state=state[:, None, self.net.seen_at],
+            state=state[:, None, self._seen_at],
             known=torch.ones(count, 1, dtype=torch.bool, device=device),
             image=(torch.stack(pictures, 1) if pictures else blank)[:, None],
             action=self._action,
@@ -178,7 +122,103 @@ class WamPolicy:
         )
 
 
-def as_numpy(dream: Dream) -> dict[str, NDArray[Any]]:
-    """A dream as arrays: `state` (n, S) and `image` uint8 (n, C, height, width, 3)."""
-    parts: dict[str, Tensor] = {"state": dream.state, "image": dream.image}
-    return {name: value.cpu().numpy() for name, value in parts.items()}
+@dataclass(frozen=True)
+class Present:
+    """What a model sees of n worlds and remembers, the whole states (n, 1, S) as far as it can tell, and the noise that
+    its flow begins with."""
+
+    past: Past
+    memory: Memory
+    whole: Tensor
+    start: Coming
+
+
+class WamPolicy(ChunkPolicy):
+    """Decides for many worlds at once; what it does in one does not depend on the others.
+
+    Attributes:
+        net: the model. steps: of its flow. dreamed: the last decision's `Dream`.
+    """
+
+    def __init__(
+        self, net: Wam, *, steps: int = 4, execute: int | None = None, dream: bool = False, seed: int = 0
+    ) -> None:
+        """Takes a model.
+
+        Args:
+            net: the model. steps: of its flow. execute: control steps of a decision that are played; None: all.
+            dream: let the world flow along; slower, and `dreamed` then says what is to come.
+            seed: of the noise that flows begin with.
+
+        Raises:
+            TaskError: `steps` or `execute` make no sense.
+        """
+        if steps < 1:
+            raise TaskError(f"steps of the flow must be from 1, got {steps}")
+        self.net, self.steps, self._dream = net.eval(), steps, dream
+        self._noise = draw_noise(net, _NOISES, torch.Generator().manual_seed(seed))
+        self.dreamed: Dream | None = None
+        super().__init__(net.settings, net.device, execute=execute)
+        if net.settings.past > 1 and self.execute != net.settings.chunk:
+            raise TaskError(f"this model's frames lie {net.settings.chunk} control steps apart: execute all of them")
+
+    def reset(self, num_envs: int, *, first: int = 0) -> None:
+        """See `ChunkPolicy.reset`."""
+        super().reset(num_envs, first=first)
+        self._numbers = np.arange(first, first + num_envs, dtype=np.uint64)
+        self._count, self._begun = np.zeros(num_envs, dtype=np.int64), np.zeros(num_envs, dtype=np.int64)
+        long = self.settings.past > 1
+        self._memory = self.net.backbone.blank(num_envs, self.settings.tokens) if long else None
+
+    @torch.no_grad()
+    def act(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See `ChunkPolicy.act`."""
+        here = self.present(observation, instructions, begun=begun)
+        self.dreamed = decide(
+            self.net, here.past, here.memory, here.whole, here.start, steps=self.steps, dream=self._dream
+        )
+        return self.done(self.dreamed.action[:, : self.execute].clamp(-1, 1))
+
+    @torch.no_grad()
+    def present(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Present:
+        """Everything that a decision is made of; `done` must follow it. See `act`."""
+        past = self.look(observation, instructions, begun=begun)
+        newer, whole = self.net.remember(past, self._memory)
+        memory = newer if self._memory is None else self._memory.pushed(newer)
+        self._memory = None if self._memory is None else memory
+        return Present(past, memory, whole, self._starts())
+
+    def _forget(self, begun: NDArray[np.bool_]) -> None:
+        super()._forget(begun)
+        if self._memory is not None:
+            there = self._memory.there.clone()
+            there[torch.from_numpy(np.flatnonzero(begun)).to(self.device)] = False
+            self._memory = replace(self._memory, there=there)
+        self._begun[begun] += 1
+        self._count[begun] = 0
+        self._count += 1
+
+    def _starts(self) -> Coming:
+        """Noise for every world, drawn by its number, its episode's and its decision's."""
+        mixed = self._numbers
+        for numbers in (self._begun, self._count):
+            mixed = (mixed ^ numbers.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = mixed ^ (mixed >> np.uint64(29))
+        which = torch.from_numpy((mixed % np.uint64(_NOISES)).astype(np.int64)).to(self.device)
+        return Coming(**{name: value[which] for name, value in vars(self._noise).items()})
+
+
+class CloningPolicy(ChunkPolicy):
+    """Behaviour cloning, in the same chunks."""
+
+    def __init__(self, net: Cloning, *, execute: int | None = None) -> None:
+        """Takes a model; see `ChunkPolicy`."""
+        self.net = net.eval()
+        super().__init__(net.settings, net.seen_at.device, execute=execute)
+
+    @torch.no_grad()
+    def act(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See `ChunkPolicy.act`."""
+        past = self.look(observation, instructions, begun=begun)
+        chunk = self.net(past.state[:, -1], past.image[:, -1], past.told)
+        return self.done(chunk[:, : self.execute].clamp(-1, 1))

@@ -80,8 +80,7 @@ class Teller:
         }
         self.before = {name: value.double().cpu().numpy() for name, value in found.items()}
         self._dream, self._now = chosen, here.whole[:, -1]
-        policy.done(chunk)
-        return np.asarray(chunk.cpu().numpy(), dtype=np.float32)
+        return policy.done(chunk)
 
     def after(self, state: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
         """By name (n,) how far off the last dream was, see `AFTER`; in squares of usual changes.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from ...envs.catalogue import known_ids
 from ...errors import TaskError
 from ...world_models.frames.training import FrameTrainer, chief_first
 from ...world_models.trajectories import Trajectory, open_trajectories
-from ...world_models.wam.demonstrations import Demonstrations, Episode, from_trajectory
+from ...world_models.wam.cloning import Cloning, CloningLearner, load_cloning, save_cloning
+from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.learning import WamLearner
 from ...world_models.wam.model import load_wam, save_wam
 from ...world_models.wam.network import Wam
@@ -31,15 +32,16 @@ from ..collect import Source
 from ..recording import gather
 from .course import PROPRIOCEPTION, WamCourse
 from .playing import Match, Played, play_match
-from .policy import WamPolicy
+from .policy import ChunkPolicy, CloningPolicy, WamPolicy
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
+Model = Wam | Cloning
 
 _KEEP = 60.0  # seconds between two records of where training is
 
 
-def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Wam, dict[str, Any]]:
+def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
     """Collects, trains, tries out and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
 
     Returns:
@@ -56,8 +58,8 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
         episodes = [from_trajectory(each, settings) for each in _trajectories(course, env_id, keywords, work, notify)]
     if not course.labels:
         episodes = [replace(each, action=None) for each in episodes]
-    net = _begun(course, settings, episodes)
     data = Demonstrations(episodes, settings)
+    net = _begun(course, settings, data)
     config = course.train.model_copy(update={"seed": course.seed, "length": settings.past})
     about = {**course.model_dump(exclude={"exam", "log", "num_envs"}), "train": config.model_dump()}
     if not _train(net, data, course, config, work / f"training-{_digest(about)}.safetensors", notify):
@@ -66,7 +68,10 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
     told = {"env_id": env_id, "keywords": keywords, "episodes": len(episodes), "frames": data.frames}
     told |= {"labels": course.labels, "noise": course.noise, "start": course.start, "seed": course.seed}
     measured = _examined(net, course, env_id, keywords, notify) if course.labels and course.exam.episodes else {}
-    save_wam(out, net, trained_on=told, measured=measured)
+    if isinstance(net, Wam):
+        save_wam(out, net, trained_on=told, measured=measured)
+    else:
+        save_cloning(out, net, trained_on=told, measured=measured)
     return net, measured
 
 
@@ -125,13 +130,14 @@ def _trajectories(
     return stage.read(chosen)
 
 
-def _begun(course: WamCourse, settings: WamSettings, episodes: Sequence[Episode]) -> Wam:
+def _begun(course: WamCourse, settings: WamSettings, data: Demonstrations) -> Model:
     """A new model, whose scales are those of the episodes, or the one to start from."""
+    net: Model
     if course.start is None:
-        net = Wam(settings, seed=course.seed)
-        net.scales.measure(*Demonstrations(episodes, settings).scales())
+        net = (Wam if course.kind == "wam" else Cloning)(settings, seed=course.seed)
+        net.scales.measure(*data.scales())
         return net
-    net, _ = load_wam(course.start)
+    net = load_wam(course.start)[0] if course.kind == "wam" else load_cloning(course.start)[0]
     for name in WamSettings.model_fields:
         ours, theirs = getattr(settings, name), getattr(net.settings, name)
         if ours != theirs:
@@ -139,10 +145,11 @@ def _begun(course: WamCourse, settings: WamSettings, episodes: Sequence[Episode]
     return net
 
 
-def _train(net: Wam, data: Demonstrations, course: WamCourse, config: Any, kept: Path, notify: Notify) -> bool:
+def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kept: Path, notify: Notify) -> bool:
     """Trains to the end, from where it was; says whether this process is the one that writes files."""
     log = kept.with_suffix("") if course.log else None
-    trainer = FrameTrainer(WamLearner(net, world=course.world_loss), data, config, log=log)
+    learner = WamLearner(net, world=course.world_loss) if isinstance(net, Wam) else CloningLearner(net)
+    trainer = FrameTrainer(learner, data, config, log=log)
     if kept.exists():
         trainer.restore(load_file(kept))
     while not trainer.advance(
@@ -162,10 +169,14 @@ def _keep(path: Path, trainer: FrameTrainer) -> None:
         partial.replace(path)
 
 
-def _examined(net: Wam, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
+def _examined(net: Model, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
     exam = course.exam
     match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
-    policy = WamPolicy(net, steps=exam.steps, execute=exam.execute)
+    policy: ChunkPolicy
+    if isinstance(net, Wam):
+        policy = WamPolicy(net, steps=exam.steps, execute=exam.execute)
+    else:
+        policy = CloningPolicy(net, execute=exam.execute)
     found: Played = play_match(match, policy, lambda share: notify("trying it out", share))
     return {
         "episodes": exam.episodes,

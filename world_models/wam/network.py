@@ -114,7 +114,7 @@ class Wam(nn.Module):
         heads = [self.state_head, self.action_head]
         if settings.patches:
             pixels = 3 * net.patch**2
-            self.known_image = _Stem(net.patch, width)
+            self.known_image = Stem(net.patch, width)
             self.coming_image = Linear(2 * pixels, width)
             self.image_head = Linear(width, pixels)
             heads.append(self.image_head)
@@ -231,7 +231,7 @@ class Wam(nn.Module):
         return tokens, self.moment(moment) + self.words(told)[:, None]
 
 
-class _Stem(nn.Module):
+class Stem(nn.Module):
     """Tokens of known pictures: squares of 4 x 4 pixels, then of 2 x 2 of these, until one is a patch.
 
     Convolutions whose windows do not overlap, as plain products of matrices: a picture's tokens then have the same bits

@@ -11,6 +11,7 @@ from pocketworlds.agents.recording import record
 from pocketworlds.agents.wam.course import read_course
 from pocketworlds.agents.wam.training import look, train_wam
 from pocketworlds.errors import DatasetError, TaskError
+from pocketworlds.world_models.wam.cloning import load_cloning
 from pocketworlds.world_models.wam.model import load_wam
 
 TINY = [
@@ -64,6 +65,15 @@ def test_first_what_is_seen_then_what_is_done(tmp_path: Path) -> None:
     assert torch.equal(first.scales.state_mean, second.scales.state_mean)
     assert not torch.equal(first.action_head.weight, second.action_head.weight)
     assert load_wam(tmp_path / "b.safetensors")[1].trained_on["episodes"] == 3
+
+
+def test_a_plain_network_is_made_in_the_same_way(tmp_path: Path) -> None:
+    told = [*TINY, "kind=cloning"]
+    net, found = train_wam(read_course(told), tmp_path / "work", tmp_path / "a.safetensors", quiet)
+    assert found["episodes"] == 3
+    loaded, card = load_cloning(tmp_path / "a.safetensors")
+    assert card.measured == found
+    assert torch.equal(loaded.layers[0].weight, net.layers[0].weight)
 
 
 def test_pictures_and_proprioception() -> None:
