@@ -13,6 +13,7 @@ from ...world_models.frames.settings import Strict
 from ..course import given, merged
 from ..wam.course import ExamSettings
 from .flow_ppo import PPOSettings
+from .steering import SteeringSettings
 
 FOLDER = Path(__file__).parents[2] / "conf" / "rl"
 
@@ -20,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "conf" / "rl"
 class RLCourse(Strict):
     """All settings; `conf/rl/flow_ppo.yaml` says what they mean."""
 
-    algorithm: Literal["flow_ppo"] = "flow_ppo"
+    algorithm: Literal["flow_ppo", "steering"] = "flow_ppo"
     start: Annotated[str, Field(min_length=1)]
     env: str | None = None
     keywords: dict[str, Any] = Field(default_factory=dict)
@@ -32,8 +33,14 @@ class RLCourse(Strict):
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[int, Field(ge=1)] = 20
     ppo: PPOSettings = PPOSettings()
+    steering: SteeringSettings = SteeringSettings()
     exam: ExamSettings = ExamSettings()
     log: bool = False
+
+    @property
+    def execute(self) -> int | None:
+        """Control steps of a decision that are played."""
+        return self.ppo.execute if self.algorithm == "flow_ppo" else self.steering.execute
 
 
 def read_course(overrides: Sequence[str]) -> RLCourse:

@@ -30,6 +30,7 @@ from ..wam.playing import Match, play_match
 from ..wam.policy import WamPolicy
 from .course import RLCourse
 from .flow_ppo import FlowPPO
+from .steering import Steering, steerable
 
 CURVE = "curve.csv"
 _COLUMNS = ("steps", "seconds", "reward", "success", "exam", "episodes", "kl", "explained", "policy", "value", "anchor")
@@ -62,7 +63,12 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     ).unwrapped
     assert isinstance(env, WorldVectorEnv)
     try:
-        learner = FlowPPO(env, net, course.ppo, demonstrations=data, seed=course.seed)
+        learner: FlowPPO | Steering
+        if course.algorithm == "flow_ppo":
+            learner = FlowPPO(env, net, course.ppo, demonstrations=data, seed=course.seed)
+        else:
+            net = steerable(net, course.steering.steer)
+            learner = Steering(env, net, course.steering, seed=course.seed)
         lines = _go_on(learner, kept)
         if not lines:
             lines = [_line({}, learner, 0.0, _exam(course, net, env_id, keywords, notify))]
@@ -111,7 +117,7 @@ def _where(course: RLCourse, trained_on: Mapping[str, Any]) -> tuple[str, dict[s
 def _demonstrations(
     course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any], work: Path, notify: Notify
 ) -> Demonstrations | None:
-    if not course.ppo.anchor:
+    if course.algorithm != "flow_ppo" or not course.ppo.anchor:
         return None
     if not course.demonstrations:
         raise TaskError("the anchor needs demonstrations; ask for some, or set ppo.anchor=0")
@@ -131,17 +137,19 @@ def _exam(course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any], not
     """Successes and episodes, in physics, of seeds that are not trained on."""
     exam = course.exam
     match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
-    policy = WamPolicy(net, steps=exam.steps, execute=course.ppo.execute)
+    policy = WamPolicy(net, steps=exam.steps, execute=course.execute)
     return int(play_match(match, policy).success.sum()), exam.episodes
 
 
-def _line(told: Mapping[str, float], learner: FlowPPO, seconds: float, exam: tuple[int, int]) -> dict[str, str]:
+def _line(
+    told: Mapping[str, float], learner: FlowPPO | Steering, seconds: float, exam: tuple[int, int]
+) -> dict[str, str]:
     found = {**told, "steps": learner.steps, "exam": exam[0] / exam[1], "episodes": exam[1]}
     line = {name: f"{found[name]:.6g}" if name in found else "" for name in _COLUMNS}
     return {**line, "seconds": f"{seconds:.1f}", "steps": str(learner.steps)}
 
 
-def _go_on(learner: FlowPPO, kept: Path) -> list[dict[str, str]]:
+def _go_on(learner: FlowPPO | Steering, kept: Path) -> list[dict[str, str]]:
     """Goes back to what was kept; gives the curve so far."""
     if not kept.exists():
         return []
@@ -151,7 +159,7 @@ def _go_on(learner: FlowPPO, kept: Path) -> list[dict[str, str]]:
     return [line for line in lines if int(line["steps"]) <= learner.steps]
 
 
-def _keep(path: Path, learner: FlowPPO, lines: list[dict[str, str]]) -> None:
+def _keep(path: Path, learner: FlowPPO | Steering, lines: list[dict[str, str]]) -> None:
     """The curve first: what is there of it beyond the numbers is left out when they are read."""
     path.with_suffix(".csv").write_text(_written(lines), encoding="utf-8")
     partial = path.with_name(f".{path.name}.partial")

@@ -174,10 +174,20 @@ class WamPolicy(ChunkPolicy):
     def act(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See `ChunkPolicy.act`."""
         here = self.present(observation, instructions, begun=begun)
-        self.dreamed = decide(
-            self.net, here.past, here.memory, here.whole, here.start, steps=self.steps, dream=self._dream
-        )
-        return self.done(self.dreamed.action[:, : self.execute].clamp(-1, 1))
+        steer = self.net.steer
+        return self.play(here, None if steer is None else steer(self.net.scales.state(here.whole[:, -1])))
+
+    @torch.no_grad()
+    def play(self, here: Present, chosen: Tensor | None) -> NDArray[np.float32]:
+        """Actions (n, E, A) that are played now; `chosen` (n, 2 A), if the model is steered, see `Steer`."""
+        start, residual = here.start, None
+        if chosen is not None:
+            assert self.net.steer is not None
+            begin, residual = self.net.steer.steered(chosen)
+            start = replace(start, action=begin[:, None])
+        self.dreamed = decide(self.net, here.past, here.memory, here.whole, start, steps=self.steps, dream=self._dream)
+        action = self.dreamed.action if residual is None else self.dreamed.action + residual
+        return self.done(action[:, : self.execute].clamp(-1, 1))
 
     @torch.no_grad()
     def present(self, observation: Any, instructions: Sequence[str], *, begun: NDArray[np.bool_]) -> Present:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from ..backbone import Backbone, Memory
 from ..frames.layers import Linear, waves
 from ..frames.settings import Scales
-from .settings import WamSettings
+from .settings import SteerSettings, WamSettings
 from .words import Words
 
 _LEVELS = 100.0  # waves are for numbers of this size
@@ -123,6 +123,7 @@ class Wam(nn.Module):
         for head in heads:
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
+        self.steer = None if settings.steer is None else Steer(settings, settings.steer)
 
     @property
     def size(self) -> int:
@@ -229,6 +230,29 @@ class Wam(nn.Module):
         width = self.settings.net.width
         moment = torch.cat([waves(each * _LEVELS, width) for each in (world, act)], -1)
         return tokens, self.moment(moment) + self.words(told)[:, None]
+
+
+class Steer(nn.Module):
+    """Where flows of actions begin, and what is added to what comes out, from the whole state: noise steering (DSRL,
+    Wagenmaker et al., arXiv:2506.15799) with a bounded residual (RFS, arXiv:2602.01789), both the same for all control
+    steps of a chunk. Reinforcement learns it while the model stays as it is."""
+
+    def __init__(self, settings: WamSettings, own: SteerSettings) -> None:
+        super().__init__()
+        self._noise, self._residual, self._chunk = own.noise, own.residual, settings.chunk
+        self.first = Linear(settings.state_size, own.width)
+        self.second = Linear(own.width, own.width)
+        self.out = Linear(own.width, 2 * settings.action_size)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """What it chooses (B, 2 A), in [-1, 1], for whole states (B, S) of even scale; see `steered`."""
+        found: Tensor = torch.tanh(self.out(torch.relu(self.second(torch.relu(self.first(state))))))
+        return found
+
+    def steered(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Starts of flows (B, H, A) and corrections (B, 1, A) of choices (B, 2 A)."""
+        start, residual = chosen.chunk(2, 1)
+        return self._noise * start[:, None].expand(-1, self._chunk, -1), self._residual * residual[:, None]
 
 
 class Stem(nn.Module):

@@ -33,6 +33,18 @@ class NetSettings(Strict):
         return self
 
 
+class SteerSettings(Strict):
+    """A small network that chooses where flows of actions begin, and corrects what comes out.
+
+    Attributes:
+        width: of its two hidden layers. noise: the largest start of a flow. residual: the largest correction.
+    """
+
+    width: Annotated[int, Field(ge=16, le=4096, multiple_of=16)] = 256
+    noise: Annotated[float, Field(gt=0, le=5)] = 1.5
+    residual: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
 class WamSettings(Strict):
     """What goes into a World Action Model and comes out of it.
 
@@ -44,7 +56,7 @@ class WamSettings(Strict):
         image_size: (height, width) of a picture [pixels], multiples of `net.patch`.
         period: of a control step [s]. chunk: H, control steps of a decision. past: L, frames that are known, the
             present one among them; they lie H control steps apart.
-        net: sizes.
+        net: sizes. steer: of what steers it, if anything does.
     """
 
     robot: Annotated[str, Field(min_length=1)]
@@ -58,6 +70,7 @@ class WamSettings(Strict):
     chunk: Annotated[int, Field(ge=1, le=256)] = 8
     past: Annotated[int, Field(ge=1, le=64)] = 1
     net: NetSettings = NetSettings()
+    steer: SteerSettings | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> WamSettings:

@@ -73,7 +73,7 @@ def test_it_learns_in_a_neural_simulator(start: Path, tmp_path: Path) -> None:
 
 def test_what_makes_no_sense_is_named(start: Path, tmp_path: Path) -> None:
     for override, said in (
-        ("algorithm=sarsa", r"'sarsa' is not known; there are \['flow_ppo'\]"),
+        ("algorithm=sarsa", r"'sarsa' is not known; there are \['flow_ppo', 'steering'\]"),
         ("backend=dream", "backend='dream'"),
         ("ppo.clip=2", r"ppo\.clip"),
     ):
