@@ -124,21 +124,23 @@ def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, .
     table = settings.practice if settings.scene is None else settings.scene_practice
     if settings.only is not None and settings.only not in table:
         raise TaskError(f"only={settings.only!r} is nothing to practise; choose one of {list(table)}")
+    reasons: dict[str, str] = {}
     practices = tuple(
         Practice(env_id, episodes, seed=FIRST_SEED + settings.seed + _APART * number, keywords=keywords, **more)
-        for number, (name, env_id, keywords, episodes) in enumerate(_chosen(settings))
+        for number, (name, env_id, keywords, episodes) in enumerate(_chosen(settings, reasons))
         if episodes > 0 and settings.only in {None, name}
     )
     if not practices:
         wanted = [settings.only] if settings.only is not None else list(settings.scene_practice)
-        raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {wanted}")
+        why = next((f" ({reasons[name]})" for name in wanted if name in reasons), "")
+        raise TaskError(f"nothing to practise: scene={settings.scene!r} suits none of {wanted}{why}")
     if settings.only is None:
         return practices
     return tuple(replace(each, episodes=ALONE * each.episodes) for each in practices)
 
 
-def _chosen(settings: PracticeSettings) -> Iterator[tuple[str, str, dict[str, Any], int]]:
-    """Names in the settings, environments, keywords and numbers of episodes."""
+def _chosen(settings: PracticeSettings, reasons: dict[str, str]) -> Iterator[tuple[str, str, dict[str, Any], int]]:
+    """Names in the settings, environments, keywords and numbers of episodes; `reasons` why others are left out."""
     if settings.scene is None:
         robot = {} if settings.robot in {"panda", "hand"} else {"robot": settings.robot}
         for name, episodes in settings.practice.items():
@@ -153,6 +155,7 @@ def _chosen(settings: PracticeSettings) -> Iterator[tuple[str, str, dict[str, An
         }
         try:
             gym.make_vec(_SCAN, num_envs=1, **keywords).close()
-        except TaskError:
+        except TaskError as error:
+            reasons[task] = str(error)
             continue
         yield task, _SCAN, keywords, episodes

@@ -6,16 +6,13 @@ The same command goes on after an interruption, and a change of what was asked f
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ..errors import TaskError
 from ..world_models.checkpoint import Card
@@ -36,8 +33,10 @@ from ..world_models.latent_flow.tokeniser import Tokeniser, TokeniserLearner
 from ..world_models.pixel_edm import model as pixel_edm
 from ..world_models.pixel_edm.network import PixelEdm, PixelEdmLearner
 from ..world_models.pixel_edm.settings import NoiseSettings, PixelEdmSettings, UNetSettings
+from ..world_models.resuming import save_numbers
 from .experience import Practice
 from .frame_experience import look, record
+from .keeping import digest, plain, train_on
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
@@ -45,7 +44,6 @@ Model = latent_flow.LatentFlow | PixelEdm
 
 HELD_OUT = 0.1
 """Share of each recording's episodes that nothing is learned from: the last."""
-_KEEP = 60.0  # seconds between two records of where training is
 _AT_ONCE = 256  # pictures that are encoded at once
 
 
@@ -110,7 +108,7 @@ def train_frames(course: FrameCourse, work: Path, out: Path, notify: Notify) -> 
     if not desk.chief:
         return model, {}
     trained_on = {
-        "practices": [_plain(asdict(each)) for each in course.practices],
+        "practices": [plain(each) for each in course.practices],
         "episodes": len(lesson),
         "frames": lesson.frames,
     }
@@ -141,7 +139,7 @@ def film(
         settings = look(practice, camera=camera, size=size, context=context)
         first = first or settings
         _check(practice, first, settings)
-        folder = work / f"filmed-{_digest([_plain(asdict(practice)), settings.model_dump()])}"
+        folder = work / f"filmed-{digest([plain(practice), settings.model_dump()])}"
         stage = f"filming {practice.env_id.removeprefix('PocketWorlds/')}"
         shards += record(practice, settings, folder, lambda done, count, stage=stage: notify(stage, done / count))  # type: ignore[misc]
         before = len(learned) + len(held)
@@ -164,25 +162,12 @@ class _Desk:
 
     def train(self, stage: str, learner: Learner, data: FrameData, config: TrainConfig, key: Any) -> None:
         """Trains to the end, from where it was; the learner then has the average of its weights."""
-        kept = self.work / f"{stage.replace(' ', '-')}-{_digest(key)}.safetensors"
+        kept = self.work / f"{stage.replace(' ', '-')}-{digest(key)}.safetensors"
         log = None if self.log is None else self.log / kept.stem
         trainer = FrameTrainer(learner, data, config, log=log)
         self.chief = trainer.chief
-        if kept.exists():
-            trainer.restore(load_file(kept))
-        while not trainer.advance(
-            lambda done, losses: self.notify(stage, done / config.steps), until=time.monotonic() + _KEEP
-        ):
-            self._keep(kept, trainer)
-        self._keep(kept, trainer)
+        train_on(trainer, kept, config.steps, lambda share: self.notify(stage, share))
         trainer.settle()
-        self.notify(stage, 1.0)
-
-    def _keep(self, path: Path, trainer: FrameTrainer) -> None:
-        if trainer.chief:
-            partial = path.with_name(f".{path.name}.partial")
-            save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
-            partial.replace(path)
 
 
 def _latent_flow(course: LatentFlowCourse, data: FrameData, desk: _Desk) -> latent_flow.LatentFlow:
@@ -193,7 +178,7 @@ def _latent_flow(course: LatentFlowCourse, data: FrameData, desk: _Desk) -> late
     about = [_seen(data), course.tokeniser.model_dump(), _matters(course.train_tokeniser)]
     desk.train("training the tokeniser", TokeniserLearner(model.tokeniser), data, course.train_tokeniser, about)
     with chief_first(course.train):
-        latents = _encoded(model.tokeniser, data, desk, _digest(about))
+        latents = _encoded(model.tokeniser, data, desk, digest(about))
     some = data.with_latents(latents)
     model.dynamics.scales.to("cpu").measure(*data.states())
     every = torch.arange(0, len(some), max(len(some) // 64, 1))
@@ -229,9 +214,7 @@ def _encoded(tokeniser: Tokeniser, data: FrameData, desk: _Desk, key: str) -> li
                 tokeniser.encode(to_signal(part.to(device))).half().cpu()
                 for part in torch.split(image.flatten(0, 1), _AT_ONCE)
             ]
-        partial = file.with_name(f".{file.name}.partial")
-        save_file({"latent": torch.cat(parts).reshape(*image.shape[:2], *parts[0].shape[1:])}, partial)
-        partial.replace(file)
+        save_numbers(file, {"latent": torch.cat(parts).reshape(*image.shape[:2], *parts[0].shape[1:])})
         desk.notify("encoding", (number + 1) / len(files))
     return files
 
@@ -270,12 +253,3 @@ def _matters(config: TrainConfig) -> dict[str, Any]:
 
 def _seen(data: FrameData) -> Sequence[Any]:
     return [[path.parent.name, path.name] for path in data.shards]
-
-
-def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(dict(told), default=str))
-    return found
-
-
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -6,16 +6,11 @@ interruption, and a change of what was asked for begins anew.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
-from safetensors.torch import load_file, save_file
 
 from ..envs import WorldVectorEnv
 from ..envs.backends.forms import model_shape, robot_form, scene_form
@@ -28,13 +23,13 @@ from ..world_models.hybrid.scene import RobotForm, SceneForm
 from ..world_models.hybrid.training import TrainConfig, Trainer
 from .calibration import calibrate
 from .experience import Practice, gather
+from .keeping import digest, plain, train_on
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
 
 HELD_OUT = 0.1
 """Share of each set's episodes that nothing is learned from: the last."""
-_KEEP = 60.0  # seconds between two records of where training is
 
 
 @dataclass(frozen=True)
@@ -72,16 +67,10 @@ def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynam
     lesson = prepare(course, work, notify)
     dynamics = Dynamics(lesson.shape, seed=course.train.seed)
     trainer = Trainer(dynamics, lesson.geometry, lesson.experience, course.train)
-    kept = work / f"training-{_digest(asdict(course))}.safetensors"
-    if kept.exists():
-        trainer.restore(load_file(kept))
-    while not trainer.advance(
-        lambda done, losses: notify("training", done / course.train.steps), until=time.monotonic() + _KEEP
-    ):
-        _keep(kept, trainer)
-    notify("training", 1.0)
+    kept = work / f"training-{digest(asdict(course))}.safetensors"
+    train_on(trainer, kept, course.train.steps, lambda share: notify("training", share))
     told = {
-        "practices": [_plain(each) for each in course.practices],
+        "practices": [plain(each) for each in course.practices],
         "scenes": lesson.scenes,
         "frames": len(lesson.experience),
     }
@@ -101,7 +90,7 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
     forms, scenes, sets = [], [], []
     for practice in course.practices:
         forms.append(_look(practice))
-        file = work / f"played-{_digest(_plain(practice))}.safetensors"
+        file = work / f"played-{digest(plain(practice))}.safetensors"
         if not file.exists():
             stage = f"playing {practice.env_id.removeprefix('PocketWorlds/')}"
             gather(practice, lambda done, count, stage=stage: notify(stage, done / count)).save(file)  # type: ignore[misc]
@@ -147,18 +136,3 @@ def _look(practice: Practice) -> _Forms:
         )
     finally:
         env.close()
-
-
-def _keep(path: Path, trainer: Trainer) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
-    partial.replace(path)
-
-
-def _plain(practice: Practice) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(asdict(practice), default=str))
-    return told
-
-
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -5,16 +5,12 @@ See `world_models.external.probe`. What is filmed and where training is are kept
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from ..errors import TaskError
 from ..world_models.external.address import parse_address, read_options
@@ -24,11 +20,11 @@ from ..world_models.external.stable_worldmodel import KIND, Latents, StableWorld
 from ..world_models.frames.episodes import FrameData
 from ..world_models.frames.training import FrameTrainer, Learner, TrainConfig
 from .experience import Practice
+from .keeping import digest, train_on
 from .train_frames import film
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
-_KEEP = 60.0  # seconds between two records of where training is
 
 
 @dataclass(frozen=True)
@@ -148,24 +144,12 @@ def _train(learner: Learner, data: FrameData, config: TrainConfig, kept: Path, n
     """Trains to the end, from where it was."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     trainer = FrameTrainer(learner, data, config)
-    if kept.exists():
-        trainer.restore(load_file(kept))
-    done = False
-    while not done:
-        done = trainer.advance(
-            lambda steps, losses: notify("training the probe", steps / config.steps), until=time.monotonic() + _KEEP
-        )
-        if trainer.chief:
-            partial = kept.with_name(f".{kept.name}.partial")
-            save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
-            partial.replace(kept)
+    train_on(trainer, kept, config.steps, lambda share: notify("training the probe", share))
     trainer.settle()
-    notify("training the probe", 1.0)
 
 
 def _digest(settings: ProbeSettings, config: TrainConfig, data: FrameData) -> str:
     """What the result depends on, in a few letters."""
     matters = config.model_dump(exclude={"ahead", "compile", "device"})
     seen = [[path.parent.name, path.name] for path in data.shards]
-    told = json.dumps([settings.model_dump(), matters, seen], sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    return digest([settings.model_dump(), matters, seen])

@@ -5,29 +5,25 @@ Everything is kept as it is made, as in `train_neural`: the same command goes on
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors.torch import load_file, save_file
 
 from ..errors import TaskError
 from ..world_models.hybrid.reflectance import Reflectance, Sightings, save_renderer
 from ..world_models.hybrid.reflectance_training import ReflectanceTrainer, ShadingConfig
 from .course import FOLDER
+from .keeping import digest, train_on
 from .still_lifes import StillLife
 from .train_neural import Notify
 
-_KEEP = 60.0  # seconds between two records of where training is
 _SET = 20  # still lifes that are kept together
 _APART = 1_000_000  # seeds between courses, and of those that are only looked at to measure
 _MEASURED = 20_000  # pixels at once
@@ -88,16 +84,8 @@ def train_renderer(settings: RendererSettings, work: Path, out: Path, notify: No
     config = ShadingConfig(steps=train.steps, rate=train.rate, batch=train.batch, seed=settings.seed)
     network = Reflectance(settings.width, seed=settings.seed)
     trainer = ReflectanceTrainer(network, seen, config)
-    kept = work / f"training-{_digest(settings.model_dump())}.safetensors"
-    if kept.exists():
-        trainer.restore(load_file(kept))
-    while not trainer.advance(
-        lambda done, losses: notify("training", done / config.steps), until=time.monotonic() + _KEEP
-    ):
-        partial = kept.with_name(f".{kept.name}.partial")
-        save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
-        partial.replace(kept)
-    notify("training", 1.0)
+    kept = work / f"training-{digest(settings.model_dump())}.safetensors"
+    train_on(trainer, kept, config.steps, lambda share: notify("training", share))
     measured = {"psnr": psnr(held_out, network), "psnr_matt": psnr(held_out, None), "pixels": len(held_out)}
     told = {"settings": settings.model_dump(), "config": asdict(config), "pixels": len(seen)}
     save_renderer(out, network, trained_on=told, measured=measured)
@@ -116,7 +104,7 @@ def look_around(settings: RendererSettings, work: Path, notify: Notify) -> tuple
         sets = []
         for begin in range(0, count, _SET):
             seeds = range(start + begin, start + min(begin + _SET, count))
-            file = work / f"seen-{_digest([seeds.start, seeds.stop, settings.pixels])}.safetensors"
+            file = work / f"seen-{digest([seeds.start, seeds.stop, settings.pixels])}.safetensors"
             if not file.exists():
                 Sightings.joined([StillLife(seed).sightings(settings.pixels) for seed in seeds]).save(file)
             sets.append(Sightings.load(file))
@@ -134,7 +122,3 @@ def psnr(seen: Sightings, network: Reflectance | None) -> float:
             error = seen.predict(network, rows).clamp(0, 1) - seen.target[rows]
             square += float(error.square().sum(dtype=torch.float64))
     return -10 * math.log10(max(square / (3 * len(seen)), 1e-12))
-
-
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,11 +1,13 @@
-"""Where a training is, as numbers: so that it can go on as if it had never stopped."""
+"""Where a training is, as numbers in a file: so that it can go on as if it had never stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 _MODEL, _OPTIMIZER = "model/", "optimizer/"
@@ -37,6 +39,14 @@ def restore_training(
     if random is not None:
         random.set_state(state["random"])
     return int(state["done"])
+
+
+def save_numbers(path: Path, numbers: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes numbers by name as safetensors, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    held = {name: values.contiguous() for name, values in numbers.items()}
+    save_file(held, partial, metadata=None if metadata is None else dict(metadata))
+    partial.replace(path)
 
 
 def _copy(value: Any) -> Tensor:

@@ -7,8 +7,6 @@ begin other episodes: who goes on from there after an interruption learns the ve
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,15 +14,17 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
+from ...world_models.resuming import save_numbers
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.model import load_wam, save_wam
 from ...world_models.wam.network import Wam
 from ..collect import Source
+from ..keeping import digest
 from ..recording import gather
 from ..wam.playing import Match, play_match
 from ..wam.policy import WamPolicy
@@ -54,7 +54,7 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     work.mkdir(parents=True, exist_ok=True)
     data = _demonstrations(course, net, env_id, keywords, work, notify)
     about = course.model_dump(exclude={"exam", "log", "total_steps"})
-    kept = work / f"training-{_digest(about)}.safetensors"
+    kept = work / f"training-{digest(about)}.safetensors"
     env = gym.make_vec(
         env_id,
         num_envs=course.num_envs,
@@ -124,7 +124,7 @@ def _demonstrations(
     source = Source(env_id, keywords=keywords, seed=course.seed, noise=course.noise, states=False)
     stage, chosen = gather(
         source,
-        work / f"demonstrations-{_digest([env_id, keywords, course.seed, course.noise])}",
+        work / f"demonstrations-{digest([env_id, keywords, course.seed, course.noise])}",
         episodes=course.demonstrations,
         num_envs=min(course.num_envs, 50),
         only_successes=True,
@@ -162,14 +162,8 @@ def _go_on(learner: FlowPPO | Steering, kept: Path) -> list[dict[str, str]]:
 def _keep(path: Path, learner: FlowPPO | Steering, lines: list[dict[str, str]]) -> None:
     """The curve first: what is there of it beyond the numbers is left out when they are read."""
     path.with_suffix(".csv").write_text(_written(lines), encoding="utf-8")
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({name: values.contiguous() for name, values in learner.state().items()}, partial)
-    partial.replace(path)
+    save_numbers(path, learner.state())
 
 
 def _written(lines: list[dict[str, str]]) -> str:
     return "\n".join([",".join(_COLUMNS), *(",".join(line[name] for name in _COLUMNS) for line in lines)]) + "\n"
-
-
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -6,16 +6,12 @@ change of what was asked for begins anew from where it matters.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from safetensors.torch import load_file, save_file
 
 from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
@@ -29,6 +25,7 @@ from ...world_models.wam.model import load_wam, save_wam
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
 from ..collect import Source
+from ..keeping import digest, train_on
 from ..recording import gather
 from .course import PROPRIOCEPTION, WamCourse
 from .playing import Match, Played, play_match
@@ -37,8 +34,6 @@ from .policy import ChunkPolicy, CloningPolicy, WamPolicy
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
 Model = Wam | Cloning
-
-_KEEP = 60.0  # seconds between two records of where training is
 
 
 def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
@@ -62,7 +57,7 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
     net = _begun(course, settings, data)
     config = course.train.model_copy(update={"seed": course.seed, "length": settings.past})
     about = {**course.model_dump(exclude={"exam", "log", "num_envs"}), "train": config.model_dump()}
-    if not _train(net, data, course, config, work / f"training-{_digest(about)}.safetensors", notify):
+    if not _train(net, data, course, config, work / f"training-{digest(about)}.safetensors", notify):
         return net, {}
     net = net.to("cpu").eval()
     told = {"env_id": env_id, "keywords": keywords, "episodes": len(episodes), "frames": data.frames}
@@ -118,7 +113,7 @@ def _trajectories(
     if course.data is not None:
         return open_trajectories(course.data)
     source = Source(env_id, keywords=keywords, seed=course.seed, noise=course.noise, states=False)
-    folder = work / f"demonstrations-{_digest([env_id, keywords, course.seed, course.noise])}"
+    folder = work / f"demonstrations-{digest([env_id, keywords, course.seed, course.noise])}"
     stage, chosen = gather(
         source,
         folder,
@@ -150,23 +145,9 @@ def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kep
     log = kept.with_suffix("") if course.log else None
     learner = WamLearner(net, world=course.world_loss) if isinstance(net, Wam) else CloningLearner(net)
     trainer = FrameTrainer(learner, data, config, log=log)
-    if kept.exists():
-        trainer.restore(load_file(kept))
-    while not trainer.advance(
-        lambda done, losses: notify("training", done / config.steps), until=time.monotonic() + _KEEP
-    ):
-        _keep(kept, trainer)
-    _keep(kept, trainer)
+    train_on(trainer, kept, config.steps, lambda share: notify("training", share))
     trainer.settle()
-    notify("training", 1.0)
     return trainer.chief
-
-
-def _keep(path: Path, trainer: FrameTrainer) -> None:
-    if trainer.chief:
-        partial = path.with_name(f".{path.name}.partial")
-        save_file({name: values.contiguous() for name, values in trainer.state().items()}, partial)
-        partial.replace(path)
 
 
 def _examined(net: Model, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
@@ -186,7 +167,3 @@ def _examined(net: Model, course: WamCourse, env_id: str, keywords: dict[str, An
         "execute": policy.execute,
         "seconds_a_decision": round(found.seconds, 5),
     }
-
-
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]

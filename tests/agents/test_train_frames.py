@@ -14,8 +14,8 @@ from pocketworlds.agents.course import make_course, read_settings
 from pocketworlds.agents.experience import Practice
 from pocketworlds.agents.frame_course import make_frame_course, read_frame_settings
 from pocketworlds.agents.frame_experience import look, record
+from pocketworlds.agents.keeping import digest, plain
 from pocketworlds.agents.train_frames import FrameCourse, LatentFlowCourse, PixelEdmCourse, film, train_frames
-from pocketworlds.agents.train_neural import _digest, _plain
 from pocketworlds.world_models.frames.episodes import FrameData
 from pocketworlds.world_models.frames.training import TrainConfig
 from pocketworlds.world_models.latent_flow.model import load_model
@@ -146,4 +146,4 @@ def test_the_hybrid_models_course_is_what_it_was():
     """What is kept of a course is found by its digest: these are of the version before frames could be learned."""
     course = make_course(read_settings(["model=hybrid"]))
     assert course == make_course(read_settings([]))
-    assert [_digest(_plain(practice)) for practice in course.practices][:2] == ["77ed184c3adc", "9ddf0d356f48"]
+    assert [digest(plain(practice)) for practice in course.practices][:2] == ["77ed184c3adc", "9ddf0d356f48"]

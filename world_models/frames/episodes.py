@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ...errors import DatasetError
+from ..resuming import save_numbers
 from .settings import FrameSettings
 
 _KEY = "pocketworlds.frames"
@@ -57,10 +57,7 @@ class Windows:
 
 def save_frames(path: Path, settings: FrameSettings, episodes: Mapping[str, Tensor]) -> None:
     """Writes a shard, whole or not at all; `episodes` has the tensors that the module describes."""
-    partial = path.with_name(f".{path.name}.partial")
-    told = {_KEY: settings.model_dump_json()}
-    save_file({name: values.contiguous() for name, values in episodes.items()}, partial, metadata=told)
-    partial.replace(path)
+    save_numbers(path, episodes, metadata={_KEY: settings.model_dump_json()})
 
 
 class FrameData:

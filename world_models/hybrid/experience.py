@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from ..resuming import save_numbers
 from .geometry import Rows, State
 
 SLOW, CREEP = 2e-3, 2e-2
@@ -115,9 +116,7 @@ class Experience(Rows):
 
     def save(self, path: Path) -> None:
         """Writes a safetensors file, whole or not at all."""
-        partial = path.with_name(f".{path.name}.partial")
-        save_file({item.name: getattr(self, item.name).contiguous() for item in fields(self)}, partial)
-        partial.replace(path)
+        save_numbers(path, {item.name: getattr(self, item.name) for item in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Experience:

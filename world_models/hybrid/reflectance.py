@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...errors import CheckpointError
 from ..checkpoint import Card, check_tensors, load_checkpoint, save_checkpoint
+from ..resuming import save_numbers
 from .surfaces import Lights
 
 KIND = "renderer"
@@ -120,9 +121,7 @@ class Sightings:
 
     def save(self, path: Path) -> None:
         """Writes a file, whole or not at all."""
-        partial = path.with_name(f".{path.name}.partial")
-        save_file({item.name: getattr(self, item.name).contiguous() for item in fields(self)}, partial)
-        partial.replace(path)
+        save_numbers(path, {item.name: getattr(self, item.name) for item in fields(self)})
 
     @staticmethod
     def load(path: Path) -> Sightings:

@@ -32,7 +32,13 @@ class ShadingConfig:
 
 
 class ReflectanceTrainer:
-    """Trains a network on pixels; `advance` goes on, `state` and `restore` keep and bring back where it was."""
+    """Trains a network on pixels; `advance` goes on, `state` and `restore` keep and bring back where it was.
+
+    Attributes:
+        done: steps made. chief: it writes files.
+    """
+
+    chief = True
 
     def __init__(self, network: Reflectance, seen: Sightings, config: ShadingConfig) -> None:
         self._net, self._data, self._config = network, seen, config

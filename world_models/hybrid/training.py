@@ -58,7 +58,13 @@ class TrainConfig:
 
 
 class Trainer:
-    """Trains networks on episodes; `advance` goes on, `state` and `restore` keep and bring back where it was."""
+    """Trains networks on episodes; `advance` goes on, `state` and `restore` keep and bring back where it was.
+
+    Attributes:
+        done: steps made. chief: it writes files.
+    """
+
+    chief = True
 
     def __init__(self, dynamics: Dynamics, geometry: Geometry, experience: Experience, config: TrainConfig) -> None:
         self._net, self._geometry, self._data, self._config = dynamics, geometry, experience, config
