@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,3 +56,12 @@ def new_folder(
             os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_texts(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes texts by name into a folder, which is made if need be; each appears completely or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, words in files.items():
+        partial = folder / f".{name}.partial"
+        partial.write_text(words, encoding="utf-8")
+        os.replace(partial, folder / name)

@@ -72,6 +72,20 @@ def read_settings(overrides: Sequence[str]) -> NeuralSettings:
     return merged(file, overrides, NeuralSettings)
 
 
+def settings_file(folder: Path, overrides: Sequence[str], name: str, otherwise: str) -> Path:
+    """The file in a folder that `overrides` name by one of its settings, such as size=state_nano.
+
+    Raises:
+        TaskError: there is none of that name, or an override is no setting.
+    """
+    chosen = given(overrides, name, otherwise)
+    file = folder / f"{chosen}.yaml"
+    if not file.is_file():
+        known = sorted(each.stem for each in folder.glob("*.yaml"))
+        raise TaskError(f"{name}={chosen!r} is not known; there are {known}")
+    return file
+
+
 def given(overrides: Sequence[str], name: str, otherwise: str) -> str:
     """What `overrides` say of a setting.
 

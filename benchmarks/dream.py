@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from scipy.optimize import isotonic_regression
 from ..agents.wam.telling import Teller
 from ..envs import WorldVectorEnv
 from ..errors import TaskError
+from ..folders import write_texts
 from ..world_models.wam.model import load_wam
 from .audit.plots import lines
 from .audit.statistics import auroc, auroc_interval
@@ -209,7 +209,6 @@ def tables(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[Table]:
 
 def write(folder: Path, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Writes `dream.json`, `dream.md` and a plot of AUROC along the episode."""
-    folder.mkdir(parents=True, exist_ok=True)
     along = {
         name: [(float(k + 1), value) for k, value in enumerate(each["along"]) if math.isfinite(value)]
         for name, each in found["signals"].items()
@@ -221,10 +220,7 @@ def write(folder: Path, facts: Mapping[str, Any], found: Mapping[str, Any]) -> N
         "dream.md": text + ("\n\n![AUROC along the episode](auroc.svg)\n" if plot else "\n"),
         **({"auroc.svg": plot} if plot else {}),
     }
-    for name, words in files.items():
-        partial = folder / f".{name}.partial"
-        partial.write_text(words, encoding="utf-8")
-        os.replace(partial, folder / name)
+    write_texts(folder, files)
 
 
 def _plain(value: Any) -> Any:

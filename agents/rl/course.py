@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ...errors import TaskError
 from ...world_models.frames.settings import Strict
-from ..course import given, merged
+from ..course import given, merged, settings_file
 from ..wam.course import ExamSettings
 from .flow_ppo import PPOSettings
 from .steering import SteeringSettings
@@ -49,12 +49,7 @@ def read_course(overrides: Sequence[str]) -> RLCourse:
     Raises:
         TaskError: an override is not known or makes no sense; the message says which.
     """
-    algorithm = given(overrides, "algorithm", "flow_ppo")
-    file = FOLDER / f"{algorithm}.yaml"
-    if not file.is_file():
-        raise TaskError(
-            f"algorithm={algorithm!r} is not known; there are {sorted(each.stem for each in FOLDER.glob('*.yaml'))}"
-        )
+    file = settings_file(FOLDER, overrides, "algorithm", "flow_ppo")
     if given(overrides, "start", "") == "":
         raise TaskError("start=FILE is missing: the World Action Model to begin with; make one with `train wam`")
     return merged(file, overrides, RLCourse)

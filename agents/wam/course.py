@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ...errors import TaskError
 from ...world_models.frames.settings import Strict
 from ...world_models.frames.training import TrainConfig
 from ...world_models.wam.settings import NetSettings
-from ..course import given, merged
+from ..course import merged, settings_file
 
 FOLDER = Path(__file__).parents[2] / "conf" / "wam"
 PROPRIOCEPTION = (
@@ -84,9 +83,4 @@ def read_course(overrides: Sequence[str]) -> WamCourse:
     Raises:
         TaskError: an override is not known or makes no sense; the message says which.
     """
-    size = given(overrides, "size", "state_nano")
-    file = FOLDER / f"{size}.yaml"
-    if not file.is_file():
-        sizes = sorted(each.stem for each in FOLDER.glob("*.yaml"))
-        raise TaskError(f"size={size!r} is not known; it comes as {sizes}")
-    return merged(file, overrides, WamCourse)
+    return merged(settings_file(FOLDER, overrides, "size", "state_nano"), overrides, WamCourse)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...folders import write_texts
 from ..tables import Table
 from . import tables
 from .goals import goals
@@ -154,10 +154,7 @@ class Audit:
             "audit.html": page(str(self.facts["environment"]), self.tables(), plots, self.sections.get("films", {})),
             **plots,
         }
-        for name, words in files.items():
-            partial = folder / f".{name}.partial"
-            partial.write_text(words, encoding="utf-8")
-            os.replace(partial, folder / name)
+        write_texts(folder, files)
 
 
 def plain(value: Any) -> Any:

@@ -10,6 +10,17 @@ from pocketworlds.world_models.wam.settings import NetSettings, WamSettings
 
 SMALL = NetSettings(width=32, depth=2, heads=2, state_tokens=2, patch=8, letters=12)
 
+LINE = WamSettings(
+    robot="panda",
+    control_mode="ee_delta",
+    action_size=1,
+    state={"thing": 2},
+    seen=("thing",),
+    chunk=1,
+    net=NetSettings(width=32, depth=1, heads=2, state_tokens=1, letters=4),
+)
+"""A model of two numbers and one action, a control step at a time."""
+
 
 def settings_of(*, cameras: int = 0, past: int = 1, seen: tuple[str, ...] = ("robot", "thing")) -> WamSettings:
     """Three numbers of a robot, two of a thing, two actions; chunks of four control steps."""

@@ -9,19 +9,8 @@ import torch
 from pocketworlds.world_models.wam.chain import LEAST, MOST, Sigma, chain_log_prob, mean_actions, sample_chain
 from pocketworlds.world_models.wam.flow import decide, draw_noise
 from pocketworlds.world_models.wam.network import Past, Wam
-from pocketworlds.world_models.wam.settings import NetSettings, WamSettings
 
-from .conftest import past_of, rows, settings_of, stirred
-
-LINE = WamSettings(
-    robot="panda",
-    control_mode="ee_delta",
-    action_size=1,
-    state={"thing": 2},
-    seen=("thing",),
-    chunk=1,
-    net=NetSettings(width=32, depth=1, heads=2, state_tokens=1, letters=4),
-)
+from .conftest import LINE, past_of, rows, settings_of, stirred
 
 
 def stirred_sigma(net: Wam, steps: int) -> Sigma:
