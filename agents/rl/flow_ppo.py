@@ -33,6 +33,8 @@ from ...world_models.wam.learning import WamLearner
 from ...world_models.wam.network import Past, Wam
 from ..wam.policy import WamPolicy
 
+RUNAWAY = 50.0
+"""A KL divergence of so many times `target_kl` ends the training: what follows would be noise."""
 _APART = 100_000  # seeds between two beginnings
 
 
@@ -195,6 +197,13 @@ class FlowPPO:
             raise TrainingError(
                 f"after {self.iterations} iterations a loss is no longer finite ({learned}); the model is as it was "
                 "before: go on with a smaller rate, or a smaller clip"
+            )
+        if learned.get("kl", 0.0) > RUNAWAY * self._settings.target_kl:
+            self.net.load_state_dict(kept)
+            raise TrainingError(
+                f"after {self.iterations} iterations the policy has run away: a KL divergence of {learned['kl']:.3g}, "
+                f"where {self._settings.target_kl:g} is asked for; the model is as it was before: go on with a "
+                "smaller rate (ppo.rate), or larger minibatches"
             )
         self.iterations += 1
         return {"steps": float(self.steps), **rollout.told, **learned}

@@ -22,7 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...errors import DatasetError, MissingDependencyError
+from ...errors import DatasetError, MissingDependencyError, TrainingError
 from ..resuming import restore_training, training_state
 from .settings import Strict
 
@@ -150,14 +150,19 @@ class FrameTrainer:
         self.done = 0
 
     def advance(self, notify: Notify | None = None, *, every: int = 50, until: float | None = None) -> bool:
-        """Goes on to the end, or until a time (`time.monotonic`) is reached; says whether it is finished."""
+        """Goes on to the end, or until a time (`time.monotonic`) is reached; says whether it is finished.
+
+        Raises:
+            TrainingError: a loss is no longer finite, or memory is used up; what was kept before is as it was.
+        """
         sums: dict[str, Tensor] = {}
         self.learner.train()
         try:
             while self.done < self._config.steps:
                 if until is not None and self._late(until):
                     return False
-                for name, loss in self._step().items():
+                losses = self._tried()
+                for name, loss in losses.items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + loss.detach()
                 if self.done % every == 0:
                     means = {name: float(value) / every for name, value in sums.items()}
@@ -210,6 +215,23 @@ class FrameTrainer:
         told = torch.tensor([float(time.monotonic() > until)], device=self.device)
         torch.distributed.broadcast(told, 0)
         return bool(told)
+
+    def _tried(self) -> dict[str, Tensor]:
+        """A step whose failures are told in a sentence."""
+        try:
+            losses = self._step()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the memory of {self.device} is used up by a batch of {self._config.batch} windows of "
+                f"{self._config.length} frames; take fewer with train.batch, or a smaller model"
+            ) from error
+        bad = [name for name, loss in losses.items() if not bool(torch.isfinite(loss.detach()))]
+        if bad:
+            raise TrainingError(
+                f"after {self.done} steps the loss {bad[0]!r} is no longer finite; what was kept last is intact: go on "
+                f"from there with a rate below {self._config.rate:g} (train.rate), or look for such numbers in the data"
+            )
+        return losses
 
     def _step(self) -> dict[str, Tensor]:
         config = self._config

@@ -159,6 +159,22 @@ def test_numbers_that_are_not_finite_are_told_and_undone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+def test_a_policy_that_runs_away_is_told_and_undone() -> None:
+    net = Wam(SETTINGS)
+    wild = PPOSettings(decisions=1, minibatch=16, warmup=0, anchor=0, rate=0.3, target_kl=1e-3)
+    learner = FlowPPO(Aim(64), net, wild, seed=0)
+    before: dict[str, torch.Tensor] = {}
+
+    def learn() -> None:
+        for _ in range(5):
+            before.update({name: value.clone() for name, value in net.state_dict().items()})
+            learner.iterate()
+
+    with pytest.raises(TrainingError, match=r"has run away: a KL divergence of .* 0\.001 is asked for"):
+        learn()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
 def test_it_learns_in_worlds_with_ends_inside_of_chunks() -> None:
     course = read_course(["env=Reach-v0", "model.chunk=4", "model.net.width=32", "model.net.heads=2"])
     keywords = {"max_episode_steps": 10, "num_threads": 1}

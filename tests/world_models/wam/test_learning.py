@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from pocketworlds.errors import CheckpointError, DatasetError
+from pocketworlds.errors import CheckpointError, DatasetError, TrainingError
 from pocketworlds.world_models.frames.training import FrameTrainer, TrainConfig
 from pocketworlds.world_models.wam.demonstrations import Demonstrations, Episode, Lessons, parted
 from pocketworlds.world_models.wam.flow import decide, draw_noise, imagine, infer
@@ -178,6 +178,27 @@ def test_training_that_was_interrupted_goes_on_as_if_it_had_not_been(lawful: lis
     second.restore(first.state())
     second.advance()
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_losses_that_are_not_finite_and_memory_that_is_used_up_are_told(
+    lawful: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of()
+    broken = replace(lawful[0], state=torch.full_like(lawful[0].state, torch.nan))  # type: ignore[type-var]
+    net = Wam(settings)
+    net.scales.measure(*Demonstrations(lawful[:3], settings).scales())
+    config = TrainConfig(steps=5, batch=8, length=1, ahead=False)
+    trainer = FrameTrainer(WamLearner(net), Demonstrations([broken], settings), config)
+    with pytest.raises(TrainingError, match=r"after 1 steps the loss .* no longer finite.*train\.rate"):
+        trainer.advance()
+    trainer = FrameTrainer(WamLearner(net), Demonstrations(lawful[:3], settings), config)
+
+    def full() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer, "_step", full)
+    with pytest.raises(TrainingError, match=r"used up by a batch of 8 windows of 1 frames.*train\.batch"):
+        trainer.advance()
 
 
 def test_a_checkpoint_brings_the_model_back(tmp_path: Path) -> None:
