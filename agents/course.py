@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import gymnasium as gym
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..envs.catalogue import known_ids
 from ..errors import TaskError
 from ..world_models.hybrid.training import TrainConfig
 from .experience import Practice
+from .overrides import given, merged
 from .train_neural import Course
 
 FOLDER = Path(__file__).parents[1] / "conf" / "neural"
@@ -25,7 +24,6 @@ ALONE = 3
 """How many times as many episodes a practice has that is the only one."""
 _JITTER = 0.03  # [m]: things are seen in other places than where they were scanned, too
 _SCAN = "PocketWorlds/Scan-v0"
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -70,52 +68,6 @@ def read_settings(overrides: Sequence[str]) -> NeuralSettings:
     if not file.is_file():
         file = FOLDER / "panda.yaml"  # any other arm learns the same way
     return merged(file, overrides, NeuralSettings)
-
-
-def settings_file(folder: Path, overrides: Sequence[str], name: str, otherwise: str) -> Path:
-    """The file in a folder that `overrides` name by one of its settings, such as size=state_nano.
-
-    Raises:
-        TaskError: there is none of that name, or an override is no setting.
-    """
-    chosen = given(overrides, name, otherwise)
-    file = folder / f"{chosen}.yaml"
-    if not file.is_file():
-        known = sorted(each.stem for each in folder.glob("*.yaml"))
-        raise TaskError(f"{name}={chosen!r} is not known; there are {known}")
-    return file
-
-
-def given(overrides: Sequence[str], name: str, otherwise: str) -> str:
-    """What `overrides` say of a setting.
-
-    Raises:
-        TaskError: one of them is no setting.
-    """
-    bad = next((each for each in overrides if "=" not in each), None)
-    if bad is not None:
-        raise TaskError(f"{bad!r} is no setting; write NAME=VALUE, such as scene=my_kitchen or train.steps=20000")
-    try:
-        return str(OmegaConf.from_dotlist(list(overrides)).get(name, otherwise))
-    except OmegaConfBaseException as error:
-        raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
-
-
-def merged(file: Path, overrides: Sequence[str], settings: type[Settings]) -> Settings:
-    """The settings of a file, overridden and checked.
-
-    Raises:
-        TaskError: an override is not known or makes no sense; the message says which.
-    """
-    try:
-        found = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(list(overrides)))
-        return settings.model_validate(OmegaConf.to_container(found, resolve=True))
-    except OmegaConfBaseException as error:
-        raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "model"
-        raise TaskError(f"setting {name}={first['input']!r}: {first['msg']}; see {file}") from error
 
 
 def make_course(settings: NeuralSettings) -> Course:

@@ -14,7 +14,8 @@ from ..world_models.latent_flow import settings as latent_flow
 from ..world_models.latent_flow.settings import DynamicsSettings, SamplingSettings, TokeniserSettings
 from ..world_models.pixel_edm import settings as pixel_edm
 from ..world_models.pixel_edm.settings import NoiseSettings, UNetSettings
-from .course import FOLDER, PracticeSettings, given, make_practices, merged
+from .course import FOLDER, PracticeSettings, make_practices
+from .overrides import given, merged
 from .train_frames import FrameCourse, LatentFlowCourse, PixelEdmCourse
 
 MODELS = ("latent_flow", "pixel_edm")

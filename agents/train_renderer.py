@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import TaskError
 from ..world_models.hybrid.reflectance import Reflectance, Sightings, save_renderer
 from ..world_models.hybrid.reflectance_training import ReflectanceTrainer, ShadingConfig
 from .course import FOLDER
 from .keeping import digest, train_on
+from .overrides import merged
 from .still_lifes import StillLife
 from .train_neural import Notify
 
@@ -58,19 +56,7 @@ def read_renderer_settings(overrides: Sequence[str]) -> RendererSettings:
     Raises:
         TaskError: an override is not known or makes no sense; the message says which.
     """
-    file = FOLDER / "renderer.yaml"
-    bad = next((each for each in overrides if "=" not in each), None)
-    if bad is not None:
-        raise TaskError(f"{bad!r} is no setting; write NAME=VALUE, such as train.steps=20000")
-    try:
-        merged = OmegaConf.merge(OmegaConf.load(file), OmegaConf.from_dotlist(list(overrides)))
-        return RendererSettings.model_validate(OmegaConf.to_container(merged, resolve=True))
-    except OmegaConfBaseException as error:
-        raise TaskError(f"the settings {list(overrides)} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise TaskError(f"setting {name}={first['input']!r}: {first['msg']}; see {file}") from error
+    return merged(FOLDER / "renderer.yaml", overrides, RendererSettings)
 
 
 def train_renderer(settings: RendererSettings, work: Path, out: Path, notify: Notify) -> Reflectance:

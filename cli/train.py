@@ -28,7 +28,7 @@ def train_neural(
 ) -> None:
     """Make a neural simulator: play in physics, learn from it, write a checkpoint for backend="neural"."""
     with Session(as_json, debug, "what was played and learned is kept: run the same command again to go on") as session:
-        from ..agents.course import given
+        from ..agents.overrides import given
 
         start, told = time.monotonic(), settings or []
         make = _hybrid if given(told, "model", "hybrid") == "hybrid" else _frames

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ...errors import TaskError
 from ...world_models.frames.settings import Strict
-from ..course import given, merged, settings_file
+from ..overrides import given, merged, settings_file
 from ..wam.course import ExamSettings
 from .flow_ppo import PPOSettings
 from .steering import SteeringSettings

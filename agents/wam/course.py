@@ -11,7 +11,7 @@ from pydantic import Field
 from ...world_models.frames.settings import Strict
 from ...world_models.frames.training import TrainConfig
 from ...world_models.wam.settings import NetSettings
-from ..course import merged, settings_file
+from ..overrides import merged, settings_file
 
 FOLDER = Path(__file__).parents[2] / "conf" / "wam"
 PROPRIOCEPTION = (
