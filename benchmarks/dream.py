@@ -4,8 +4,8 @@ Episodes are played in physics, and each decision's signals (`agents.wam.telling
 its running mean: by how well it ranks episodes that will fail above those that will not (AUROC), after every decision;
 by how well the probabilities that it gives, after isotonic regression on one half of the episodes, hold on the other
 (expected calibration error); and as an alarm, whose threshold is such that at most a tenth of successful episodes raise
-it (conformal, one half of the episodes; Vovk et al. 2005), by how many failures it finds and how early. Beside the
-signals stand two that know nothing of dreams: that nothing moves, and whether the task got on.
+it (conformal, one half of the episodes; Vovk et al. 2005), by how many failures it finds and how early. Two signals
+know nothing of dreams: how much changed (copy error), and whether the task got on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .throughput_result import host
 Array = NDArray[Any]
 Notify = Callable[[str, float], None]
 
-STILL, PROGRESS = "nothing moved", "no progress"
+PROGRESS = "no progress"
 ALARM = 0.1
 """Share of successful episodes that may raise the alarm."""
 _BINS = 10
@@ -100,13 +100,16 @@ def _played(env: WorldVectorEnv, teller: Teller, seed: int) -> Told:
         best = np.maximum(best, reward / chunk)
         told = {**teller.before, **teller.after(state)}
         told[PROGRESS] = -best
-        told[STILL] = -told["copy error"]
         for name, values in told.items():
             found.setdefault(name, []).append(values)
-        failed |= np.asarray(info["physics_error"], dtype=np.bool_)
-        begun[:] = False
-        if failed.any() and info["physics_error"].any():
-            observation, _ = env.reset(options={"reset_mask": info["physics_error"]})
+        begun = np.asarray(info["physics_error"], dtype=np.bool_)
+        failed |= begun
+        if begun.any():
+            observation, info = env.reset(options={"reset_mask": begun})
+    left = env.max_episode_steps % chunk
+    if left:  # too short for a dream to be held against, but a part of the episode
+        actions = teller.act(observation, list(info["instruction"]), begun=begun)
+        *_, info = env.step_chunk(actions[:, :left])
     solved = np.asarray(info["is_success"], dtype=np.bool_) & ~failed
     return Told({name: np.stack(values) for name, values in found.items()}, ~solved)
 

@@ -35,7 +35,6 @@ class RLCourse(Strict):
     ppo: PPOSettings = PPOSettings()
     steering: SteeringSettings = SteeringSettings()
     exam: ExamSettings = ExamSettings()
-    log: bool = False
 
     @property
     def execute(self) -> int | None:

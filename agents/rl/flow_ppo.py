@@ -143,6 +143,8 @@ class FlowPPO:
         """
         if net.settings.past != 1:
             raise TaskError(f"this model sees {net.settings.past} frames; models that see one alone can be trained so")
+        if net.steer is not None:
+            raise TaskError("this model is steered; go on with algorithm=steering, or begin with what it was made from")
         if settings.anchor and demonstrations is None:
             raise TaskError("the anchor needs demonstrations; give some, or anchor=0")
         self._worlds, self._settings, self._data = worlds, settings, demonstrations
@@ -327,7 +329,6 @@ class FlowPPO:
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             learned = [value for group in optimizer.param_groups for value in group["params"]]
-            _average(learned)
             nn.utils.clip_grad_norm_(learned, self._settings.grad)
             optimizer.step()
 
@@ -346,15 +347,3 @@ def advantages(rewards: Tensor, values: Tensor, follows: Tensor, after: Tensor, 
         ahead = rewards[k] + follows[k] * value - values[k] + follows[k] * lam * ahead
         found[k], value = ahead, values[k]
     return found
-
-
-def _average(learned: list[Tensor]) -> None:
-    """Gradients of all processes, where there are several (`torchrun`)."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    count = torch.distributed.get_world_size()
-    for value in learned:
-        if value.grad is None:
-            value.grad = torch.zeros_like(value)
-        torch.distributed.all_reduce(value.grad)
-        value.grad /= count

@@ -116,9 +116,8 @@ class Steered(VectorWrapper[Any, Any, Any]):
         found = np.full(self.num_envs, None, dtype=object)
         for row in np.flatnonzero(over):
             named = final[row]["state"] if isinstance(final[row], Mapping) else final[row]
-            found[row] = self._even(torch.from_numpy(np.array(named, dtype=np.float32))[None].to(self._policy.device))[
-                0
-            ]
+            state = torch.from_numpy(np.array(named, dtype=np.float32)).to(self._policy.device)
+            found[row] = self._even(state)
         return found
 
     def _even(self, state: Tensor) -> NDArray[np.float32]:
@@ -142,8 +141,11 @@ class Steering:
             seed: of the episodes and of all that is drawn.
 
         Raises:
-            TaskError: nothing steers the model, or the worlds do not go on in the step that ends an episode.
+            TaskError: nothing steers the model, it does not see the whole state, or the worlds do not go on in the step
+                that ends an episode.
         """
+        if net.settings.blind:
+            raise TaskError("steering needs a model that sees the whole state (model.seen=all); use algorithm=flow_ppo")
         if net.steer is None:
             raise TaskError("nothing steers this model; see `steerable`")
         if worlds.autoreset_mode is not AutoresetMode.SAME_STEP:

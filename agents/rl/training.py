@@ -49,11 +49,13 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
         TaskError: a setting makes no sense, or does not suit the environment. CheckpointError: the model to begin with
             cannot be used. TrainingError: numbers are no longer finite; what was kept last is intact.
     """
+    if course.exam.episodes == 0:
+        raise TaskError("exam.episodes=0: what is learned is told from exams; ask for some episodes")
     net, card = load_wam(course.start)
     env_id, keywords = _where(course, card.trained_on)
     work.mkdir(parents=True, exist_ok=True)
     data = _demonstrations(course, net, env_id, keywords, work, notify)
-    about = course.model_dump(exclude={"exam", "log", "total_steps"})
+    about = course.model_dump(exclude={"exam", "total_steps"})
     kept = work / f"training-{digest(about)}.safetensors"
     env = gym.make_vec(
         env_id,

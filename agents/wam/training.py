@@ -46,6 +46,8 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
         TaskError: a setting makes no sense, or does not suit the environment. DatasetError: what is to be learned from
             cannot be read. CheckpointError: the model to start from cannot be used.
     """
+    if course.kind == "cloning" and not course.labels:
+        raise TaskError("kind=cloning learns actions alone: with labels=false there are none")
     work.mkdir(parents=True, exist_ok=True)
     env_id, keywords = known_ids([course.env])[0], _keywords(course)
     settings = look(env_id, keywords, course)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from pocketworlds.agents.rl.course import read_course
+from pocketworlds.agents.rl.flow_ppo import FlowPPO, PPOSettings
 from pocketworlds.agents.rl.steering import Steered, Steering, SteeringSettings, steerable
 from pocketworlds.agents.rl.training import train_rl
 from pocketworlds.agents.wam.policy import WamPolicy
@@ -123,6 +124,11 @@ def test_only_what_steers_is_learned() -> None:
     changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("steer.") for name in changed)
+    blind = steerable(stirred(seen=("joint_pos",)), SMALL.steer)
+    with pytest.raises(TaskError, match="sees the whole state"):
+        Steering(worlds(2), blind, SMALL)
+    with pytest.raises(TaskError, match="this model is steered"):
+        FlowPPO(worlds(2), steerable(stirred(), SMALL.steer), PPOSettings(anchor=0))
     with pytest.raises(TaskError, match="nothing steers this model"):
         Steering(worlds(2), stirred(), SMALL)
 

@@ -84,6 +84,7 @@ def test_what_makes_no_sense_is_named(start: Path, tmp_path: Path) -> None:
     for override, said in (
         ("keywords.obs_mode=rgb", "'obs_mode' is not to be given here"),
         ("demonstrations=0", "the anchor needs demonstrations"),
+        ("exam.episodes=0", "ask for some episodes"),
     ):
         with pytest.raises(TaskError, match=said):
             train_rl(read_course(told(start, override)), tmp_path, tmp_path / "x.safetensors", quiet)

@@ -98,6 +98,8 @@ def test_what_makes_no_sense_is_named(tmp_path: Path) -> None:
             read_course([*TINY, override])
     with pytest.raises(TaskError, match="leave obs_mode out"):
         train_wam(read_course([*TINY, "keywords.obs_mode=rgb"]), tmp_path, tmp_path / "x.safetensors", quiet)
+    with pytest.raises(TaskError, match="learns actions alone"):
+        train_wam(read_course([*TINY, "kind=cloning", "labels=false"]), tmp_path, tmp_path / "x.safetensors", quiet)
     with pytest.raises(TaskError, match="Raech"):
         train_wam(read_course([*TINY, "env=Raech-v0"]), tmp_path, tmp_path / "x.safetensors", quiet)
     other = tmp_path / "other.safetensors"
