@@ -9,7 +9,9 @@ until every split has enough.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -213,9 +215,8 @@ def _records(
     family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
 ) -> Generator[dict[str, Any], None, None]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
-    common = pickle.dumps((family, config, seed, check))
-    others = set(multiprocessing.active_children())
-    with _pool(workers, common) as pool:
+    stopped = multiprocessing.get_context("spawn").RawValue("b", 0)
+    with _pool(workers, pickle.dumps((family, config, seed, check)), stopped) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
         try:
@@ -231,18 +232,18 @@ def _records(
                     os.replace(partial, path)
                 yield from json.loads(path.read_text())
         finally:
-            # What is still under way is needed no more, whether all was found or somebody interrupts. To cancel it
-            # would not do: the pool tells futures of workers that are gone, and fails where a future is gone too.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
+            # What is under way is needed no more, whether all was found or somebody interrupts. Workers end after the
+            # candidate they are at: ended by a signal while it sends, one would leave the pool waiting for the rest.
+            stopped.value = 1
+            pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int, common: bytes) -> Executor:
+def _pool(workers: int, common: bytes, stopped: ctypes.c_byte) -> Executor:
     if workers == 1:
-        _start(common)
+        _start(common, stopped)
         return _Here()
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(common,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(common, stopped))
 
 
 class _Here(Executor):
@@ -255,23 +256,25 @@ class _Here(Executor):
 
 
 _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
+_STOPPED: list[ctypes.c_byte] = []
 
 
-def _start(common: bytes) -> None:
-    """Where chunks are worked on: what they have in common."""
-    _COMMON[:] = [pickle.loads(common)]
+def _start(common: bytes, stopped: ctypes.c_byte) -> None:
+    """Where chunks are worked on: what they have in common, and whether anybody still wants them (0)."""
+    _COMMON[:], _STOPPED[:] = [pickle.loads(common)], [stopped]
 
 
-def _start_worker(common: bytes) -> None:
+def _start_worker(common: bytes, stopped: ctypes.c_byte) -> None:
     """The same in a process of its own, which leaves Ctrl+C to its parent: that one ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _start(common)
+    _start(common, stopped)
 
 
 def _chunk(number: int) -> list[dict[str, Any]]:
-    """What became of the candidates of one chunk."""
+    """What became of the candidates of one chunk; less where nobody wants it any more."""
     family, config, seed, check = _COMMON[0]
-    return [_record(family, config, seed, check, CHUNK * number + k) for k in range(CHUNK)]
+    numbers = itertools.takewhile(lambda _: not _STOPPED[0].value, range(CHUNK * number, CHUNK * (number + 1)))
+    return [_record(family, config, seed, check, index) for index in numbers]
 
 
 def _record(family: Family, config: CousinConfig, seed: int, check: Check | None, index: int) -> dict[str, Any]:
