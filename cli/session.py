@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Annotated, Any, TextIO
 
@@ -106,6 +106,19 @@ class Session:
         if self._as_json:
             self.answer({"error": sentence, "exit_code": code})
         raise typer.Exit(code) from error
+
+
+def solved(found: Mapping[str, Any], episodes: int) -> list[str]:
+    """Sentences about successes in an exam, and in cousins that were held out if there were any."""
+    from ..benchmarks.scoring import wilson
+
+    told = []
+    for name, where in (("exam", "episodes"), ("held_out", "episodes in cousins that were held out")):
+        if name in found:
+            low, high = wilson(found[name], episodes)
+            share = f"{found[name] / episodes:.2f} ({low:.2f} to {high:.2f})"
+            told.append(f"{found[name]} of {episodes} {where} end in success: {share}")
+    return told
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..progress import StageProgress
-from .session import AsJson, Debug, Session, say
+from .session import AsJson, Debug, Session, say, solved
 
 
 def train_rl(
@@ -27,7 +27,6 @@ def train_rl(
     with Session(as_json, debug, left) as session:
         from ..agents.rl.course import read_course
         from ..agents.rl.training import train_rl
-        from ..benchmarks.scoring import wilson
 
         with StageProgress() as progress:
             course = read_course(settings or [])
@@ -40,10 +39,6 @@ def train_rl(
                 session.console,
                 f"written to {out}: {found['steps']:,} control steps in {found['backend']}, {found['seconds']:.0f} s",
             )
-            for name, told in (("before", "before"), ("successes", "after")):
-                low, high = wilson(found[name], found["episodes"])
-                say(
-                    session.console,
-                    f"  {told}: {found[name]} of {found['episodes']} episodes of physics end in success: "
-                    f"{found[name] / found['episodes']:.2f} ({low:.2f} to {high:.2f})",
-                )
+            for when in ("before", "after"):
+                for line in solved(found[when], found["episodes"]):
+                    say(session.console, f"  {when}: {line}")

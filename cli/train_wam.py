@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..progress import StageProgress
-from .session import AsJson, Debug, Session, say
+from .session import AsJson, Debug, Session, say, solved
 
 
 def train_wam(
@@ -29,7 +29,6 @@ def train_wam(
     ) as session:
         from ..agents.wam.course import read_course
         from ..agents.wam.training import train_wam
-        from ..benchmarks.scoring import wilson
 
         start = time.monotonic()
         with StageProgress() as progress:
@@ -41,10 +40,5 @@ def train_wam(
             session.answer({"checkpoint": str(out), "seconds": seconds, "parameters": net.size, **found})
         else:
             say(session.console, f"written to {out} after {seconds:.0f} s ({net.size:,} numbers)")
-            if found:
-                low, high = wilson(found["successes"], found["episodes"])
-                say(
-                    session.console,
-                    f"  {found['successes']} of {found['episodes']} episodes that it has not seen end in success: "
-                    f"{found['successes'] / found['episodes']:.2f} ({low:.2f} to {high:.2f})",
-                )
+            for line in solved(found, found["episodes"]) if found else ():
+                say(session.console, f"  {line}")

@@ -33,7 +33,20 @@ from .flow_ppo import FlowPPO
 from .steering import Steering, steerable
 
 CURVE = "curve.csv"
-_COLUMNS = ("steps", "seconds", "reward", "success", "exam", "episodes", "kl", "explained", "policy", "value", "anchor")
+_COLUMNS = (
+    "steps",
+    "seconds",
+    "reward",
+    "success",
+    "exam",
+    "held_out",
+    "episodes",
+    "kl",
+    "explained",
+    "policy",
+    "value",
+    "anchor",
+)
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
@@ -73,7 +86,7 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
             learner = Steering(env, net, course.steering, seed=course.seed)
         lines = _go_on(learner, kept)
         if not lines:
-            lines = [_line({}, learner, 0.0, _exam(course, net, env_id, keywords, notify))]
+            lines = [_line({}, learner, 0.0, _exams(course, net, env_id, keywords), course.exam.episodes)]
             _keep(kept, learner, lines)
         before = float(lines[-1]["seconds"])
         start, paused = time.monotonic(), 0.0
@@ -83,7 +96,8 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
             if learner.iterations % course.keep == 0 or learner.steps >= course.total_steps:
                 seconds = before + time.monotonic() - start - paused
                 begun = time.monotonic()
-                lines.append(_line(told, learner, seconds, _exam(course, net, env_id, keywords, notify)))
+                exams = _exams(course, net, env_id, keywords)
+                lines.append(_line(told, learner, seconds, exams, course.exam.episodes))
                 _keep(kept, learner, lines)
                 learner.begin()
                 paused += time.monotonic() - begun
@@ -96,10 +110,11 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
         "backend": course.backend,
         "steps": learner.steps,
         "seconds": float(lines[-1]["seconds"]),
-        "episodes": int(lines[-1]["episodes"]),
-        "before": round(float(lines[0]["exam"]) * int(lines[0]["episodes"])),
-        "successes": round(float(lines[-1]["exam"]) * int(lines[-1]["episodes"])),
+        "episodes": course.exam.episodes,
     }
+    for name, line in (("before", lines[0]), ("after", lines[-1])):
+        scores = {each: line[each] for each in ("exam", "held_out") if line[each]}
+        found[name] = {each: round(float(score) * course.exam.episodes) for each, score in scores.items()}
     trained_on = {**card.trained_on, "start": course.start, "reinforced": course.model_dump(mode="json")}
     save_wam(out, net, trained_on=trained_on, measured=found)
     return net, found
@@ -135,18 +150,22 @@ def _demonstrations(
     return Demonstrations([from_trajectory(each, net.settings) for each in stage.read(chosen)], net.settings)
 
 
-def _exam(course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any], notify: Notify) -> tuple[int, int]:
-    """Successes and episodes, in physics, of seeds that are not trained on."""
+def _exams(course: RLCourse, net: Wam, env_id: str, keywords: dict[str, Any]) -> dict[str, int]:
+    """Successes in physics, of seeds that are not trained on; "held_out" in cousins that are not either."""
     exam = course.exam
-    match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
     policy = WamPolicy(net, steps=exam.steps, execute=course.execute)
-    return int(play_match(match, policy).success.sum()), exam.episodes
+    found = {}
+    for name, where in exam.places(keywords).items():
+        match = Match(env_id, where, exam.episodes, exam.seed, exam.num_envs)
+        found[name] = int(play_match(match, policy).success.sum())
+    return found
 
 
 def _line(
-    told: Mapping[str, float], learner: FlowPPO | Steering, seconds: float, exam: tuple[int, int]
+    told: Mapping[str, float], learner: FlowPPO | Steering, seconds: float, exams: Mapping[str, int], episodes: int
 ) -> dict[str, str]:
-    found = {**told, "steps": learner.steps, "exam": exam[0] / exam[1], "episodes": exam[1]}
+    shares = {name: successes / episodes for name, successes in exams.items()}
+    found = {**told, **shares, "episodes": episodes}
     line = {name: f"{found[name]:.6g}" if name in found else "" for name in _COLUMNS}
     return {**line, "seconds": f"{seconds:.1f}", "steps": str(learner.steps)}
 

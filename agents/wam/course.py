@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ...digital_cousins.cousin import is_cousin_set
 from ...world_models.frames.settings import Strict
 from ...world_models.frames.training import TrainConfig
 from ...world_models.wam.settings import NetSettings
@@ -47,13 +48,26 @@ class ModelSettings(Strict):
 
 
 class ExamSettings(Strict):
-    """How what was learned is tried out, in physics; see `Match` and `WamPolicy`."""
+    """How what was learned is tried out, in physics; see `Match` and `WamPolicy`.
+
+    Attributes:
+        held_out: where the scene is a set of cousins, those that are tried out beside the ones learned in.
+    """
 
     episodes: Annotated[int, Field(ge=0)] = 100
     seed: Annotated[int, Field(ge=0)] = 1_000_000
     num_envs: Annotated[int, Field(ge=1)] = 100
     steps: Annotated[int, Field(ge=1)] = 4
     execute: Annotated[int, Field(ge=1)] | None = None
+    held_out: Literal["validation", "test"] | None = "test"
+
+    def places(self, keywords: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Keywords of the environments that are played in: "exam", and "held_out" if there is such a thing."""
+        found = {"exam": dict(keywords)}
+        scene = keywords.get("scene")
+        if self.held_out is not None and isinstance(scene, str) and is_cousin_set(scene):
+            found["held_out"] = {**keywords, "split": self.held_out}
+        return found
 
 
 class WamCourse(Strict):

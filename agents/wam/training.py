@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..collect import Source
 from ..keeping import digest, train_on
 from ..recording import gather
 from .course import PROPRIOCEPTION, WamCourse
-from .playing import Match, Played, play_match
+from .playing import Match, play_match
 from .policy import ChunkPolicy, CloningPolicy, WamPolicy
 
 Notify = Callable[[str, float], None]
@@ -154,18 +155,16 @@ def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kep
 
 def _examined(net: Model, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
     exam = course.exam
-    match = Match(env_id, keywords, exam.episodes, exam.seed, exam.num_envs)
     policy: ChunkPolicy
     if isinstance(net, Wam):
         policy = WamPolicy(net, steps=exam.steps, execute=exam.execute)
     else:
         policy = CloningPolicy(net, execute=exam.execute)
-    found: Played = play_match(match, policy, lambda share: notify("trying it out", share))
-    return {
-        "episodes": exam.episodes,
-        "successes": int(found.success.sum()),
-        "ever": int(found.ever.sum()),
-        "flow_steps": exam.steps,
-        "execute": policy.execute,
-        "seconds_a_decision": round(found.seconds, 5),
-    }
+    found: dict[str, Any] = {"episodes": exam.episodes, "flow_steps": exam.steps, "execute": policy.execute}
+    for name, where in exam.places(keywords).items():
+        match = Match(env_id, where, exam.episodes, exam.seed, exam.num_envs)
+        played = play_match(match, policy, partial(notify, f"trying it out ({name})"))
+        found[name] = int(played.success.sum())
+        if name == "exam":
+            found |= {"ever": int(played.ever.sum()), "seconds_a_decision": round(played.seconds, 5)}
+    return found

@@ -11,6 +11,9 @@ from pocketworlds.agents.rl.course import read_course
 from pocketworlds.agents.rl.training import CURVE, train_rl
 from pocketworlds.agents.wam import course as wam_course
 from pocketworlds.agents.wam.training import train_wam
+from pocketworlds.digital_cousins.build import make_cousins
+from pocketworlds.digital_cousins.config import read_config as read_axes
+from pocketworlds.envs.builtin import builtin_scene
 from pocketworlds.errors import CheckpointError, TaskError
 from pocketworlds.world_models.wam.model import load_wam
 
@@ -63,6 +66,20 @@ def test_an_interruption_changes_nothing(start: Path, tmp_path: Path, monkeypatc
     first, card = load_wam(tmp_path / "b.safetensors")
     assert card.trained_on["reinforced"]["backend"] == "physics"
     assert not torch.equal(first.action_head.weight, load_wam(start)[0].action_head.weight)
+
+
+def test_cousins_that_were_held_out_are_tried_too(start: Path, tmp_path: Path) -> None:
+    """In a set of cousins, what is learned is tried in those of its own and in those of the other split."""
+    cousins = tmp_path / "cousins"
+    make_cousins(builtin_scene("one_cube"), cousins, count=6, config=read_axes(["instance.on=false"]), workers=1)
+    where = [f"keywords.scene={cousins}", "total_steps=100"]
+    _, found = train_rl(read_course(told(start, *where)), tmp_path / "one", tmp_path / "a.safetensors", quiet)
+    assert set(found["before"]) == set(found["after"]) == {"exam", "held_out"}
+    _, alone = train_rl(
+        read_course(told(start, *where, "exam.held_out=null")), tmp_path / "two", tmp_path / "b.safetensors", quiet
+    )
+    assert set(alone["after"]) == {"exam"}
+    assert alone["after"]["exam"] == found["after"]["exam"]
 
 
 def test_it_learns_in_a_neural_simulator(start: Path, tmp_path: Path) -> None:

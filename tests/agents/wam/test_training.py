@@ -37,7 +37,7 @@ def quiet(stage: str, share: float) -> None:
 def test_a_model_is_made_kept_and_tried_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net, found = train_wam(read_course(TINY), tmp_path / "work", tmp_path / "a.safetensors", quiet)
     assert (found["episodes"], found["execute"]) == (3, 4)
-    assert 0 <= found["successes"] <= found["ever"] <= 3
+    assert 0 <= found["exam"] <= found["ever"] <= 3
     loaded, card = load_wam(tmp_path / "a.safetensors")
     assert card.trained_on["env_id"] == "PocketWorlds/Reach-v0"
     assert card.measured == found
