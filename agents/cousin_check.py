@@ -8,6 +8,7 @@ import gymnasium as gym
 
 from ..digital_cousins.cousin import Cousin
 from ..digital_cousins.rig import NO_DIFFERENCE
+from ..envs.catalogue import known_ids
 from ..errors import PocketWorldsError, TaskError
 from ..registry import ENVIRONMENTS
 from ..scenes import Scene
@@ -24,7 +25,7 @@ class ExpertCheck:
     """A check for `digital_cousins.build.make_cousins`.
 
     Attributes:
-        env_id: the environment whose task and robot are tried, such as "PocketWorlds/Lift-v0".
+        env_id: the environment whose task and robot are tried, in full: "PocketWorlds/Lift-v0".
         object: its target; None for any that suits.
         tries: episodes of which the expert must solve one.
     """
@@ -68,11 +69,10 @@ def choose_check(twin: Scene, env_id: str | None = None, object: str | None = No
     Raises:
         TaskError: there is no such environment, or the expert solves none in the twin; the message says why.
     """
-    if env_id is not None and env_id not in ENVIRONMENTS:
-        raise TaskError(f"task {env_id!r} is not known; choose one of {', '.join(ENVIRONMENTS)}, or none")
+    choices = CHOICES if env_id is None else known_ids([env_id])
     itself = Cousin(0, "train", twin, NO_DIFFERENCE, {})
     failures = []
-    for choice in CHOICES if env_id is None else (env_id,):
+    for choice in choices:
         failed = ExpertCheck(choice, object, TRIES_IN_TWIN)(itself)
         if failed is None:
             return ExpertCheck(choice, object)
