@@ -104,7 +104,7 @@ class Backbone(nn.Module):
                 keys.append(key)
                 values.append(value)
         shift, scale = self.last(condition)
-        found = self.norm(x) * (1 + scale) + shift
+        found = torch.addcmul(shift, self.norm(x), 1 + scale)
         there = torch.ones(batch, frames, dtype=torch.bool, device=x.device)
         none = x.new_zeros(0)
         return found, Memory(torch.stack(keys) if past else none, torch.stack(values) if past else none, there)
@@ -164,9 +164,11 @@ class _Block(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         batch, frames, tokens, _ = x.shape
         shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)
-        three = self.inside(self.first(x) * (1 + scale) + shift)
-        three = three.reshape(batch, frames, tokens, 3, self._heads, -1).permute(3, 0, 4, 1, 2, 5)
-        query, key, value = self.query_norm(three[0].float()), self.key_norm(three[1].float()), three[2]
+        three = self.inside(torch.addcmul(shift, self.first(x), 1 + scale))
+        query, key, value = (
+            each.reshape(batch, frames, tokens, self._heads, -1).permute(0, 3, 1, 2, 4) for each in three.chunk(3, -1)
+        )
+        query, key = self.query_norm(query.float()), self.key_norm(key.float())
         if old is None:
             keys, values = _rotated(key, times), value
         else:
@@ -177,9 +179,9 @@ class _Block(nn.Module):
             _rotated(query, times).flatten(2, 3), keys.flatten(2, 3), values.flatten(2, 3), attn_mask=mask
         )
         seen = seen.reshape(batch, self._heads, frames, tokens, -1).permute(0, 2, 3, 1, 4).flatten(3)
-        x = x + gate * self.outside(seen)
-        wide = nn.functional.gelu(self.up(self.second(x) * (1 + scale2) + shift2))
-        return x + gate2 * self.down(wide), key, value
+        x = torch.addcmul(x, gate, self.outside(seen))
+        wide = nn.functional.gelu(self.up(torch.addcmul(shift2, self.second(x), 1 + scale2)))
+        return torch.addcmul(x, gate2, self.down(wide)), key, value
 
 
 def _rotated(x: Tensor, times: Tensor) -> Tensor:
@@ -188,5 +190,5 @@ def _rotated(x: Tensor, times: Tensor) -> Tensor:
     rates = _BASE ** (-torch.arange(half, device=x.device, dtype=torch.float64) / half)
     angle = times.double()[:, None, None] * rates
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
+    first, second = x.chunk(2, -1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)

@@ -57,8 +57,8 @@ def test_no_frame_sees_those_after_it_and_frames_to_be_made_not_each_other(backb
     past, past_condition = numbers(1)
     wanted, condition = numbers(2)
     later, changed = past.clone(), wanted.clone()
-    later[:, 5:] += 1
-    changed[:, 5:] -= 1
+    later[:, 5:] *= -1  # to add a number would not do: layers do not see the mean of a token
+    changed[:, 5:] *= -2
     first, second = (backbone.remember(each, past_condition) for each in (past, later))
     torch.testing.assert_close(first[1][:, :5], second[1][:, :5])
     assert not torch.allclose(first[1][:, 5], second[1][:, 5])
@@ -77,7 +77,7 @@ def test_a_layer_sees_no_farther_than_its_window():
         torch.nn.init.normal_(values, std=0.2)
     tokens, condition = numbers(3)
     old = tokens.clone()
-    old[:, 0] += 3
+    old[:, 0] *= -1
     first, second = (shallow.remember(each, condition)[1] for each in (tokens, old))
     assert not torch.allclose(first[:, WINDOW], second[:, WINDOW])
     torch.testing.assert_close(first[:, WINDOW + 1 :], second[:, WINDOW + 1 :])

@@ -207,13 +207,11 @@ class Wam(nn.Module):
             [*parts, self.coming_action(coming.action)], coming.world, coming.act, past.told
         )
         found = self.backbone.make(tokens, condition, memory)
-        image = coming.image
-        if now is not None:
-            image = now + self.image_head(found[:, :, states : states + settings.patches])
+        of_state, of_image, of_action = torch.split(found, [states, settings.patches, settings.chunk], 2)
         return Made(
-            change=self.state_head(found[:, :, :states].flatten(2)),
-            image=image,
-            velocity=self.action_head(found[:, :, states + settings.patches :]),
+            change=self.state_head(of_state.flatten(2)),
+            image=coming.image if now is None else now + self.image_head(of_image),
+            velocity=self.action_head(of_action),
         )
 
     def spread(self, seen: Tensor) -> Tensor:

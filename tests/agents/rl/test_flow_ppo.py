@@ -91,19 +91,20 @@ def test_it_finds_the_known_optimum() -> None:
     assert first["reward"] * 2 == pytest.approx(1 - 2 * np.mean((drawn - wanted) ** 2), abs=0.1)
     # The best there is: 1 less twice the variance of the noise that is added last.
     assert last["reward"] * 2 > 0.9
-    state = torch.tensor([[-0.9, 0.3], [0.0, -0.5], [0.7, 0.9]])
+    count = 200
+    state = 2 * torch.rand(count, 2, generator=torch.Generator().manual_seed(0)) - 1
     past = Past(
         state=state[:, None],
-        known=torch.ones(3, 1, dtype=torch.bool),
-        image=torch.zeros(3, 1, 0, 64, 64, 3, dtype=torch.uint8),
-        action=torch.zeros(3, 1, 2, 1),
-        acted=torch.zeros(3, 1, 2, dtype=torch.bool),
-        told=torch.full((3, 4), 256),
+        known=torch.ones(count, 1, dtype=torch.bool),
+        image=torch.zeros(count, 1, 0, 64, 64, 3, dtype=torch.uint8),
+        action=torch.zeros(count, 1, 2, 1),
+        acted=torch.zeros(count, 1, 2, dtype=torch.bool),
+        told=torch.full((count, 4), 256),
     )
-    start = torch.randn(3, 2, 1, generator=torch.Generator().manual_seed(0))
+    start = torch.randn(count, 2, 1, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         found = mean_actions(net, past, start, steps=2)[..., 0]
-    np.testing.assert_allclose(found.numpy(), 0.8 * state[:, :1].expand(3, 2).numpy(), atol=0.2)
+    assert (found - 0.8 * state[:, :1]).abs().mean() < 0.12  # as made: 0.8
 
 
 def test_the_policy_stays_while_the_critic_warms_up() -> None:

@@ -88,7 +88,7 @@ def test_pictures_and_proprioception() -> None:
 
 def test_what_makes_no_sense_is_named(tmp_path: Path) -> None:
     for override, said in (
-        ("size=huge", r"size='huge' is not known; there are \['rgb_nano', 'state_nano'\]"),
+        ("size=huge", r"size='huge' is not known; there are \['rgb_base', .*'state_nano'\]"),
         ("steps=3", "'steps' is not in struct|steps"),
         ("model.seen=some", "model.seen"),
         ("train.rate=2", "train.rate"),
