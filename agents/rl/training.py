@@ -21,7 +21,7 @@ from ...envs.catalogue import known_ids
 from ...errors import TaskError
 from ...world_models.resuming import save_numbers
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
-from ...world_models.wam.model import load_wam, save_wam
+from ...world_models.wam.model import load_wam, save_model
 from ...world_models.wam.network import Wam
 from ..collect import Source
 from ..keeping import digest
@@ -116,7 +116,7 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
         scores = {each: line[each] for each in ("exam", "held_out") if line[each]}
         found[name] = {each: round(float(score) * course.exam.episodes) for each, score in scores.items()}
     trained_on = {**card.trained_on, "start": course.start, "reinforced": course.model_dump(mode="json")}
-    save_wam(out, net, trained_on=trained_on, measured=found)
+    save_model(out, net, trained_on=trained_on, measured=found)
     return net, found
 
 

@@ -74,7 +74,7 @@ class WamCourse(Strict):
     """All settings; `conf/wam/state_nano.yaml` says what they mean."""
 
     size: str = "state_nano"
-    kind: Literal["wam", "cloning"] = "wam"
+    kind: Literal["wam", "cloning", "act"] = "wam"
     env: Annotated[str, Field(min_length=1)]
     keywords: dict[str, Any] = Field(default_factory=dict)
     demonstrations: Annotated[int, Field(ge=1)] = 100

@@ -23,8 +23,10 @@ from torch import Tensor
 
 from ...errors import TaskError
 from ...world_models.backbone import Memory
+from ...world_models.wam.act import Act
 from ...world_models.wam.cloning import Cloning
 from ...world_models.wam.flow import Dream, decide, draw_noise
+from ...world_models.wam.model import Model
 from ...world_models.wam.network import Coming, Past, Wam
 from ...world_models.wam.settings import WamSettings
 from ...world_models.wam.words import letters
@@ -219,9 +221,9 @@ class WamPolicy(ChunkPolicy):
 
 
 class CloningPolicy(ChunkPolicy):
-    """Behaviour cloning, in the same chunks."""
+    """A network that says chunks at once, what it was shown or about that."""
 
-    def __init__(self, net: Cloning, *, execute: int | None = None) -> None:
+    def __init__(self, net: Cloning | Act, *, execute: int | None = None) -> None:
         """Takes a model; see `ChunkPolicy`."""
         self.net = net.eval()
         super().__init__(net.settings, net.seen_at.device, execute=execute)
@@ -232,3 +234,8 @@ class CloningPolicy(ChunkPolicy):
         past = self.look(observation, instructions, begun=begun)
         chunk = self.net(past.state[:, -1], past.image[:, -1], past.told)
         return self.done(chunk[:, : self.execute].clamp(-1, 1))
+
+
+def policy_of(net: Model, *, steps: int = 4, execute: int | None = None) -> ChunkPolicy:
+    """The policy that a model is; `steps` of its flow, if it has one. See `ChunkPolicy`."""
+    return WamPolicy(net, steps=steps, execute=execute) if isinstance(net, Wam) else CloningPolicy(net, execute=execute)

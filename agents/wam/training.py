@@ -17,12 +17,13 @@ import gymnasium as gym
 from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
-from ...world_models.frames.training import FrameTrainer, chief_first
+from ...world_models.frames.training import FrameTrainer, Learner, chief_first
 from ...world_models.trajectories import Trajectory, open_trajectories
-from ...world_models.wam.cloning import Cloning, CloningLearner, load_cloning, save_cloning
+from ...world_models.wam.act import Act, ActLearner
+from ...world_models.wam.cloning import CloningLearner
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.learning import WamLearner
-from ...world_models.wam.model import load_wam, save_wam
+from ...world_models.wam.model import MODELS, Model, load_model, save_model
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
 from ..collect import Source
@@ -30,11 +31,10 @@ from ..keeping import digest, train_on
 from ..recording import gather
 from .course import PROPRIOCEPTION, WamCourse
 from .playing import Match, play_match
-from .policy import ChunkPolicy, CloningPolicy, WamPolicy
+from .policy import policy_of
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
-Model = Wam | Cloning
 
 
 def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
@@ -47,8 +47,8 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
         TaskError: a setting makes no sense, or does not suit the environment. DatasetError: what is to be learned from
             cannot be read. CheckpointError: the model to start from cannot be used.
     """
-    if course.kind == "cloning" and not course.labels:
-        raise TaskError("kind=cloning learns actions alone: with labels=false there are none")
+    if course.kind != "wam" and not course.labels:
+        raise TaskError(f"kind={course.kind} learns actions alone: with labels=false there are none")
     work.mkdir(parents=True, exist_ok=True)
     env_id, keywords = known_ids([course.env])[0], _keywords(course)
     settings = look(env_id, keywords, course)
@@ -66,10 +66,7 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
     told = {"env_id": env_id, "keywords": keywords, "episodes": len(episodes), "frames": data.frames}
     told |= {"labels": course.labels, "noise": course.noise, "start": course.start, "seed": course.seed}
     measured = _examined(net, course, env_id, keywords, notify) if course.labels and course.exam.episodes else {}
-    if isinstance(net, Wam):
-        save_wam(out, net, trained_on=told, measured=measured)
-    else:
-        save_cloning(out, net, trained_on=told, measured=measured)
+    save_model(out, net, trained_on=told, measured=measured)
     return net, measured
 
 
@@ -130,12 +127,11 @@ def _trajectories(
 
 def _begun(course: WamCourse, settings: WamSettings, data: Demonstrations) -> Model:
     """A new model, whose scales are those of the episodes, or the one to start from."""
-    net: Model
     if course.start is None:
-        net = (Wam if course.kind == "wam" else Cloning)(settings, seed=course.seed)
+        net = MODELS[course.kind](settings, seed=course.seed)
         net.scales.measure(*data.scales())
         return net
-    net = load_wam(course.start)[0] if course.kind == "wam" else load_cloning(course.start)[0]
+    net = load_model(course.start, course.kind)[0]
     for name in WamSettings.model_fields:
         ours, theirs = getattr(settings, name), getattr(net.settings, name)
         if ours != theirs:
@@ -146,7 +142,11 @@ def _begun(course: WamCourse, settings: WamSettings, data: Demonstrations) -> Mo
 def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kept: Path, notify: Notify) -> bool:
     """Trains to the end, from where it was; says whether this process is the one that writes files."""
     log = kept.with_suffix("") if course.log else None
-    learner = WamLearner(net, world=course.world_loss) if isinstance(net, Wam) else CloningLearner(net)
+    learner: Learner
+    if isinstance(net, Wam):
+        learner = WamLearner(net, world=course.world_loss)
+    else:
+        learner = ActLearner(net) if isinstance(net, Act) else CloningLearner(net)
     trainer = FrameTrainer(learner, data, config, log=log)
     train_on(trainer, kept, config.steps, lambda share: notify("training", share))
     trainer.settle()
@@ -155,11 +155,7 @@ def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kep
 
 def _examined(net: Model, course: WamCourse, env_id: str, keywords: dict[str, Any], notify: Notify) -> dict[str, Any]:
     exam = course.exam
-    policy: ChunkPolicy
-    if isinstance(net, Wam):
-        policy = WamPolicy(net, steps=exam.steps, execute=exam.execute)
-    else:
-        policy = CloningPolicy(net, execute=exam.execute)
+    policy = policy_of(net, steps=exam.steps, execute=exam.execute)
     found: dict[str, Any] = {"episodes": exam.episodes, "flow_steps": exam.steps, "execute": policy.execute}
     for name, where in exam.places(keywords).items():
         match = Match(env_id, where, exam.episodes, exam.seed, exam.num_envs)

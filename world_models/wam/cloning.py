@@ -6,13 +6,9 @@ trained by squared error (Pomerleau, ALVINN, 1989; chunks as in Zhao et al., arX
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import Card, load_network, save_network
 from ..frames.layers import Linear
 from ..frames.settings import Scales
 from ..frames.training import Learner
@@ -20,8 +16,6 @@ from .demonstrations import Lessons
 from .network import Stem
 from .settings import WamSettings
 from .words import Words
-
-KIND = "cloning"
 
 
 class Cloning(nn.Module):
@@ -94,17 +88,3 @@ class CloningLearner(Learner):
         apart = (said.float() - windows.action[:, -1]).square().mean(-1)
         will = windows.will[:, -1]
         return {"action": (apart * will).sum() / will.sum().clamp_min(1)}
-
-
-def save_cloning(path: Path, net: Cloning, **told: Any) -> Card:
-    """Writes a model; see `save_network`."""
-    return save_network(path, KIND, net.settings.robot, net, net.settings, **told)
-
-
-def load_cloning(path: str | Path) -> tuple[Cloning, Card]:
-    """A model and its card.
-
-    Raises:
-        CheckpointError: see `load_network`.
-    """
-    return load_network(path, KIND, WamSettings, Cloning)

@@ -17,7 +17,7 @@ from pocketworlds.agents.rl.training import train_rl
 from pocketworlds.agents.wam.policy import WamPolicy
 from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.errors import TaskError
-from pocketworlds.world_models.wam.model import load_wam, save_wam
+from pocketworlds.world_models.wam.model import load_wam, save_model
 from pocketworlds.world_models.wam.network import Wam
 from pocketworlds.world_models.wam.settings import SteerSettings
 
@@ -62,7 +62,7 @@ def test_what_is_chosen_is_where_flows_begin_and_what_is_added(tmp_path: Path) -
     inside = (np.abs(none) < 0.69) & (np.abs(less) < 0.99)
     np.testing.assert_allclose(less[inside], none[inside] - 0.3, atol=1e-5)
     # A checkpoint keeps what steers, and a policy follows it.
-    save_wam(tmp_path / "a.safetensors", net)
+    save_model(tmp_path / "a.safetensors", net)
     loaded, _ = load_wam(tmp_path / "a.safetensors")
     with torch.no_grad():
         chosen = net.steer(net.scales.state(here.whole[:, -1]))
@@ -136,7 +136,7 @@ def test_only_what_steers_is_learned() -> None:
 def test_the_command_s_way(tmp_path: Path) -> None:
     start = tmp_path / "a.safetensors"
     keywords = {"max_episode_steps": 20, "num_threads": 1}
-    save_wam(start, stirred(), trained_on={"env_id": ID, "keywords": keywords})
+    save_model(start, stirred(), trained_on={"env_id": ID, "keywords": keywords})
     told = ["algorithm=steering", f"start={start}", "num_envs=4", "total_steps=200", "keep=2", "exam.episodes=2"]
     told += ["steering.decisions=4", "steering.starts=8", "steering.batch=8", "steering.steer.width=32"]
     net, found = train_rl(read_course(told), tmp_path / "work", tmp_path / "b.safetensors", lambda stage, share: None)

@@ -11,8 +11,7 @@ from pocketworlds.agents.recording import record
 from pocketworlds.agents.wam.course import read_course
 from pocketworlds.agents.wam.training import look, train_wam
 from pocketworlds.errors import DatasetError, TaskError
-from pocketworlds.world_models.wam.cloning import load_cloning
-from pocketworlds.world_models.wam.model import load_wam
+from pocketworlds.world_models.wam.model import load_model, load_wam
 
 TINY = [
     "env=Reach-v0",
@@ -71,7 +70,7 @@ def test_a_plain_network_is_made_in_the_same_way(tmp_path: Path) -> None:
     told = [*TINY, "kind=cloning"]
     net, found = train_wam(read_course(told), tmp_path / "work", tmp_path / "a.safetensors", quiet)
     assert found["episodes"] == 3
-    loaded, card = load_cloning(tmp_path / "a.safetensors")
+    loaded, card = load_model(tmp_path / "a.safetensors")
     assert card.measured == found
     assert torch.equal(loaded.layers[0].weight, net.layers[0].weight)
 

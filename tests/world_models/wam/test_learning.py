@@ -13,7 +13,7 @@ from pocketworlds.world_models.frames.training import FrameTrainer, TrainConfig
 from pocketworlds.world_models.wam.demonstrations import Demonstrations, Episode, Lessons, parted
 from pocketworlds.world_models.wam.flow import decide, draw_noise, imagine, infer
 from pocketworlds.world_models.wam.learning import WamLearner
-from pocketworlds.world_models.wam.model import load_wam, save_wam
+from pocketworlds.world_models.wam.model import load_wam, save_model
 from pocketworlds.world_models.wam.network import Past, Wam
 from pocketworlds.world_models.wam.words import letters
 from safetensors.torch import save_file
@@ -204,7 +204,7 @@ def test_losses_that_are_not_finite_and_memory_that_is_used_up_are_told(
 def test_a_checkpoint_brings_the_model_back(tmp_path: Path) -> None:
     net = stirred(settings_of(cameras=1, seen=("robot",)))
     path = tmp_path / "wam.safetensors"
-    save_wam(path, net, trained_on={"demonstrations": 3})
+    save_model(path, net, trained_on={"demonstrations": 3})
     found, card = load_wam(path)
     assert (card.kind, card.robot, card.trained_on["demonstrations"]) == ("wam", "panda", 3)
     assert found.settings == net.settings
