@@ -62,6 +62,7 @@ benchmarks.command("throughput")(bench.bench_throughput)
 benchmarks.command("cousins")(bench.bench_cousins)
 benchmarks.command("audit")(bench.bench_audit)
 benchmarks.command("dream")(bench.bench_dream)
+benchmarks.command("wam")(bench.bench_wam)
 app.add_typer(benchmarks, name="bench")
 
 

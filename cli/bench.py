@@ -235,3 +235,46 @@ def bench_dream(
             text = "\n\n".join(table.text() for table in tables(facts, found))
             session.console.print(text, markup=False, highlight=False, soft_wrap=True)
             session.console.print(f"written to {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def bench_wam(
+    env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="The environment, such as Lift-v0.")],
+    demonstrations: Annotated[
+        list[int] | None,
+        typer.Option("--demonstrations", "-d", min=1, help="How many; repeatable. By default 25, 100."),
+    ] = None,
+    arms: Annotated[
+        list[str] | None, typer.Option("--arm", help="video, wam, flow, cloning, act; repeatable. By default all.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each, with other demonstrations.")] = 3,
+    clips: Annotated[int, typer.Option(min=1, help="Episodes that the arm `video` sees first.")] = 300,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Of all, as in `train wam`; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results and models.")] = Path("out/bench-wam"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """What video, dreams and demonstrations are worth to a World Action Model."""
+    with Session(as_json, debug, "models are kept as they are made: run the same command again to go on") as session:
+        from ..benchmarks.wam import ARMS, facts, measure, tables, write
+
+        given = [f"env={env_id}", *(settings or [])]
+        told = facts(given, clips)
+        with StageProgress() as progress:
+            rows = measure(
+                arms or list(ARMS),
+                demonstrations or [25, 100],
+                seeds,
+                settings=given,
+                clips=clips,
+                folder=out / "models",
+                notify=session.watched(progress.notify),
+            )
+        write(out, told, rows, clips)
+        if as_json:
+            session.answer({"facts": told, "rows": rows})
+        else:
+            text = "\n\n".join(table.text() for table in tables(told, rows, clips))
+            session.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            session.console.print(f"written to {out}", markup=False, highlight=False, soft_wrap=True)
