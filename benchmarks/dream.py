@@ -23,7 +23,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from ..agents.wam.telling import Teller
+from ..agents.wam.telling import AFTER, Teller
 from ..envs import WorldVectorEnv
 from ..errors import TaskError
 from ..folders import write_texts
@@ -40,6 +40,7 @@ PROGRESS = "no progress"
 ALARM = 0.1
 """Share of successful episodes that may raise the alarm."""
 _BINS = 10
+_PLOTTED = ("dream error", "dreams apart", "copy error", PROGRESS)
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ def _played(env: WorldVectorEnv, teller: Teller, seed: int) -> Told:
     for _ in range(env.max_episode_steps // chunk):
         actions = teller.act(observation, list(info["instruction"]), begun=begun)
         observation, reward, _, _, info = env.step_chunk(actions)
-        state = observation["state"] if isinstance(observation, Mapping) else observation
         best = np.maximum(best, reward / chunk)
-        told = {**teller.before, **teller.after(state)}
+        told = {**teller.before, **teller.after(observation)}
         told[PROGRESS] = -best
         for name, values in told.items():
             found.setdefault(name, []).append(values)
@@ -131,10 +131,15 @@ def judge(told: Told) -> dict[str, Any]:
             "interval": list(auroc_interval(area, wins, count - wins)),
             "along": [auroc(each, failed) for each in score],
             "ece": calibration_error(chance, failed[half:]),
+            "calibration": reliability(chance, failed[half:]),
             "alarm": alarm(score[:, :half], failed[:half], score[:, half:], failed[half:]),
         }
-    dream, copy = (told.signals[name].mean() for name in ("dream error", "copy error"))
-    return {"episodes": count, "failures": int(failed.sum()), "skill": float(1 - dream / copy), "signals": rows}
+    skill = {}
+    for what in ("", " of things", " of pictures"):
+        if f"dream error{what}" in told.signals:
+            dream, copy = (told.signals[name + what].mean() for name in AFTER)
+            skill["all" if not what else what.removeprefix(" of ")] = float(1 - dream / copy)
+    return {"episodes": count, "failures": int(failed.sum()), "skill": skill, "signals": rows}
 
 
 def calibrated(score: Array, failed: NDArray[np.bool_], asked: Array) -> Array:
@@ -150,12 +155,17 @@ def calibration_error(chance: Array, failed: NDArray[np.bool_]) -> float:
     """Expected calibration error: pairs in ten bins of equal width; how far their means are apart (Guo et al. 2017)."""
     if len(chance) == 0:
         return math.nan
+    return sum(share * abs(said - came) for said, came, share in reliability(chance, failed))
+
+
+def reliability(chance: Array, failed: NDArray[np.bool_]) -> list[tuple[float, float, float]]:
+    """Of bins of equal width that hold any: mean probability, share that failed, share of all that is in it."""
     bins = np.minimum((chance * _BINS).astype(np.int64), _BINS - 1)
-    found = 0.0
+    found = []
     for k in np.unique(bins):
         inside = bins == k
-        found += inside.mean() * abs(chance[inside].mean() - failed[inside].mean())
-    return float(found)
+        found.append((float(chance[inside].mean()), float(failed[inside].mean()), float(inside.mean())))
+    return found
 
 
 def alarm(score: Array, failed: NDArray[np.bool_], asked: Array, ends: NDArray[np.bool_]) -> dict[str, Any]:
@@ -201,9 +211,10 @@ def tables(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[Table]:
             )
         )
     heads = ("signal", "AUROC (95 %)", "half-way", "ECE", "failures found", "false alarms", "left of the episode")
+    skill = ", ".join(f"{value:.3f} ({what})" for what, value in found["skill"].items())
     note = (
         f"{found['failures']} of {found['episodes']} episodes failed. The dream's skill, 1 - dream error / copy error: "
-        f"{found['skill']:.3f}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
+        f"{skill}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
         f"calibrated on the first; at most {100 * ALARM:.0f} % of successes should ring."
     )
     run = Table("What was run", ("", ""), [(name, str(value)) for name, value in facts.items()])
@@ -211,17 +222,29 @@ def tables(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[Table]:
 
 
 def write(folder: Path, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Writes `dream.json`, `dream.md` and a plot of AUROC along the episode."""
+    """Writes `dream.json`, `dream.md` and plots: AUROC along the episode, and calibration."""
     along = {
         name: [(float(k + 1), value) for k, value in enumerate(each["along"]) if math.isfinite(value)]
         for name, each in found["signals"].items()
     }
-    plot = lines("AUROC for failure, along the episode", "decisions", "AUROC", along)
-    text = "\n\n".join(["# Dreams and outcomes", *(table.markdown() for table in tables(facts, found))])
+    said = {
+        name: [(chance, came) for chance, came, _ in each["calibration"]] for name, each in found["signals"].items()
+    }
+    plots = {
+        "auroc.svg": lines("AUROC for failure, along the episode", "decisions", "AUROC", along),
+        "calibration.svg": lines(
+            "calibration: as often as said?",
+            "probability of failure",
+            "share that failed",
+            {"as said": [(0.0, 0.0), (1.0, 1.0)], **{name: said[name] for name in _PLOTTED if name in said}},
+        ),
+    }
+    shown = [f"![{name}]({name})" for name, plot in plots.items() if plot]
+    text = "\n\n".join(["# Dreams and outcomes", *(table.markdown() for table in tables(facts, found)), *shown])
     files = {
         "dream.json": json.dumps({"facts": dict(facts), **_plain(found)}, indent=1, default=str) + "\n",
-        "dream.md": text + ("\n\n![AUROC along the episode](auroc.svg)\n" if plot else "\n"),
-        **({"auroc.svg": plot} if plot else {}),
+        "dream.md": text + "\n",
+        **{name: plot for name, plot in plots.items() if plot},
     }
     write_texts(folder, files)
 

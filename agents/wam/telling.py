@@ -7,7 +7,7 @@ how far what came is from what was dreamed, and from the present: a dream is of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ from .course import PROPRIOCEPTION
 from .policy import WamPolicy
 
 BEFORE = ("actions apart", "dreams apart", "inverse apart")
-AFTER = ("dream error", "copy error", "dream error of things", "copy error of things")
+AFTER = ("dream error", "copy error")
+"""Of the whole state; of things that are not the robot, and of pictures, " of things" and " of pictures" behind."""
+_MOVED = 8  # a pixel that changes by more, of 255, has moved
 
 
 class Teller:
@@ -54,7 +56,7 @@ class Teller:
         self._things = torch.tensor(parts, dtype=torch.int64, device=net.device)
         self.before: dict[str, NDArray[np.float64]] = {}
         self._dream: Dream | None = None
-        self._now: Tensor | None = None
+        self._now: tuple[Tensor, Tensor] | None = None
 
     def reset(self, num_envs: int, *, first: int = 0) -> None:
         """See `WamPolicy.reset`."""
@@ -79,25 +81,36 @@ class Teller:
             "inverse apart": (back.action.clamp(-1, 1) - chunk).square().mean((1, 2)).sqrt(),
         }
         self.before = {name: value.double().cpu().numpy() for name, value in found.items()}
-        self._dream, self._now = chosen, here.whole[:, -1]
+        self._dream, self._now = chosen, (here.whole[:, -1], here.past.image[:, -1])
         return policy.done(chunk)
 
-    def after(self, state: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-        """By name (n,) how far off the last dream was, see `AFTER`; in squares of usual changes.
+    def after(self, observation: Any) -> dict[str, NDArray[np.float64]]:
+        """By name (n,) how far off the last dream was, see `AFTER`: states in squares of usual changes, pictures in
+        squares of full brightness, where they moved.
 
         Args:
-            state: (n, S) what came of it.
+            observation: what came of it; see `ChunkPolicy.act`.
         """
         assert self._dream is not None
         assert self._now is not None
         net = self.policy.net
-        came = torch.from_numpy(np.array(state, dtype=np.float32)).to(net.device)
+        named = observation if isinstance(observation, Mapping) else {"state": observation}
+        came = torch.from_numpy(np.array(named["state"], dtype=np.float32)).to(net.device)
+        now, before = self._now
         told: dict[str, NDArray[np.float64]] = {}
-        for name, said in (("dream error", self._dream.state), ("copy error", self._now)):
+        for name, said in zip(AFTER, (self._dream.state, now), strict=True):
             square = ((said - came) / net.scales.step_scale).square()
             told[name] = square.mean(1).double().cpu().numpy()
             if len(self._things):
                 told[f"{name} of things"] = square[:, self._things].mean(1).double().cpu().numpy()
+        if net.settings.cameras:
+            seen = np.stack([named[camera] for camera in net.settings.cameras], 1)
+            image = torch.from_numpy(seen).to(net.device).int()
+            moved = ((image - before.int()).abs() > _MOVED).any(-1)
+            for name, drawn in zip(AFTER, (self._dream.image, before), strict=True):
+                apart = ((drawn.int() - image) / 255.0).square().mean(-1)
+                count = moved.flatten(1).sum(1).clamp_min(1)
+                told[f"{name} of pictures"] = ((apart * moved).flatten(1).sum(1) / count).double().cpu().numpy()
         return told
 
     def _others(self, past: Past, memory: Memory, whole: Tensor) -> Dream:

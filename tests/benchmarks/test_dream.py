@@ -31,7 +31,7 @@ def test_signals_are_ranked_by_what_they_know(tmp_path: Path) -> None:
     bell = found["signals"]["dream error"]["alarm"]
     assert bell["found"] > 0.95
     assert bell["early"] == pytest.approx(5 / 6, abs=0.05)
-    assert found["skill"] == pytest.approx(1 - (know**2).mean())
+    assert found["skill"]["all"] == pytest.approx(1 - (know**2).mean())
     write(tmp_path, {"model": "none"}, found)
     assert (tmp_path / "auroc.svg").read_text().startswith("<svg")
     assert "| dream error |" in (tmp_path / "dream.md").read_text()

@@ -31,7 +31,7 @@ def test_who_is_listened_to_acts_the_same_and_tells_the_same_in_any_batch(past: 
             np.testing.assert_array_equal(alone.before[name], teller.before[name][:1])
         observation = env.step_chunk(expected)[0]
         told = teller.after(observation)
-        assert set(told) <= set(AFTER)
+        assert set(told) == {f"{name}{what}" for name in AFTER for what in ("", " of things")}
         begun = ~begun & False
     env.close()
 
@@ -54,6 +54,22 @@ def test_errors_are_in_squares_of_usual_changes() -> None:
     np.testing.assert_allclose(there["copy error"], expected, rtol=1e-4)
     np.testing.assert_allclose(still["dream error"], expected, rtol=1e-4)
     env.close()
+
+
+def test_pictures_count_where_they_moved() -> None:
+    """A model that repeats the present, as made: its dream is a copy, and errs by as much as changed where it did."""
+    settings = stirred().settings.model_copy(update={"cameras": ("rgb",), "image_size": (16, 16)})
+    teller = Teller(Wam(settings))
+    teller.reset(2)
+    picture = np.full((2, 16, 16, 3), 100, dtype=np.uint8)
+    seen = {"state": np.zeros((2, settings.state_size), dtype=np.float32), "rgb": picture}
+    teller.act(seen, ["", ""], begun=np.ones(2, dtype=bool))
+    came = picture.copy()
+    came[0, :4, :4, 0] += 51  # a fifth of full brightness, in one of three colours
+    came[0, 8:, 8:] += 8  # noise
+    told = teller.after({**seen, "rgb": came})
+    for name in AFTER:
+        np.testing.assert_allclose(told[f"{name} of pictures"], [0.2**2 / 3, 0], atol=2e-4)
 
 
 def test_dreams_of_one_mind_are_not_apart() -> None:
