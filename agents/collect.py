@@ -138,6 +138,7 @@ class _Collection:
         self._fresh = np.ones(n, dtype=np.bool_)
         self._seen: dict[str, Array] = {}
         self._actions = np.zeros((n, steps, actions), dtype=np.float32)
+        self._intended = np.zeros_like(self._actions)
         self._random = np.zeros((n, steps, actions), dtype=np.float32)
         self._noise = np.zeros((n, steps, actions))
         self._rewards = np.zeros((n, steps))
@@ -154,6 +155,7 @@ class _Collection:
         while (self._number >= 0).any():
             action = self._act()
             self._actions[self._rows, self._step] = action
+            self._intended[self._rows, self._step] = self._meant
             observation, reward, terminated, truncated, info = env.step(action)
             self._rewards[self._rows, self._step] = reward
             for name, values in (("terminated", terminated), ("truncated", truncated), ("success", info["is_success"])):
@@ -244,6 +246,7 @@ class _Collection:
         wanted = (self._env.num_envs, self._actions.shape[2])
         if action.shape != wanted:
             raise TaskError(f"the policy must give actions {wanted}, it gave {action.shape}")
+        self._meant = np.clip(action, -1, 1).astype(np.float32)
         if self._source.noise:
             action = action + self._noise[self._rows, self._step]
         clipped: NDArray[np.float32] = np.clip(action, -1, 1).astype(np.float32)
@@ -255,6 +258,7 @@ class _Collection:
         return Trajectory(
             observations={name: values[j, : steps + 1].copy() for name, values in self._seen.items()},
             actions=self._actions[j, :steps].copy(),
+            intended=self._intended[j, :steps].copy() if self._source.noise else None,
             rewards=self._rewards[j, :steps].copy(),
             **flags,
             instruction=self._instructions[j],

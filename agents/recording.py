@@ -23,6 +23,7 @@ TRIES = 20
 """With `only_successes`, give up after so many episodes for each one wanted."""
 _JOB = "job.json"
 _FLAGS = ("terminated", "truncated", "success")
+_OPTIONAL = ("states", "intended")
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,7 @@ class Stage:
         if keep:
             arrays: dict[str, Any] = {name: getattr(trajectory, name) for name in ("actions", "rewards", *_FLAGS)}
             arrays |= {f"observation.{name}": values for name, values in trajectory.observations.items()}
-            if trajectory.states is not None:
-                arrays["states"] = trajectory.states
+            arrays |= {name: getattr(trajectory, name) for name in _OPTIONAL if getattr(trajectory, name) is not None}
             partial = self._folder / f"{index}.partial"
             with partial.open("wb") as file:
                 np.savez(file, **arrays)
@@ -242,6 +242,7 @@ class Stage:
             observations={k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
             **{name: arrays[name] for name in ("actions", "rewards", *_FLAGS)},
             states=arrays.get("states"),
+            intended=arrays.get("intended"),
             instruction=outcome["instruction"],
             seed=outcome["seed"],
             episode=outcome["episode"],

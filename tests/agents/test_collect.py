@@ -89,10 +89,24 @@ def test_function_is_told_where_episodes_begin() -> None:
 def test_noise_is_what_was_asked_for_and_executed() -> None:
     clean = Source(ID, lambda observation, fresh: np.zeros((len(fresh), 7)), keywords=SHORT | {"max_episode_steps": 99})
     noisy = dataclasses.replace(clean, noise=0.2)
-    actions = np.concatenate([item.actions for item in play(noisy, 4, 4)])
+    played = play(noisy, 4, 4)
+    actions = np.concatenate([item.actions for item in played])
     assert actions.std() == pytest.approx(0.2, rel=0.05)
     assert abs(actions.mean()) < 0.02
-    assert not np.concatenate([item.actions for item in play(clean, 2, 2)]).any()
+    assert all(item.intended is not None and item.intended.shape == (99, 7) for item in played)
+    assert not np.concatenate([item.intended for item in played if item.intended is not None]).any()
+    quiet = play(clean, 2, 2)
+    assert not np.concatenate([item.actions for item in quiet]).any()
+    assert all(item.intended is None for item in quiet)
+
+
+def test_what_was_meant_is_kept(tmp_path: Path) -> None:
+    source = dataclasses.replace(FAILING, keywords=FAILING.keywords | {"max_episode_steps": 20})
+    stage, chosen = recording.gather(source, tmp_path, episodes=3, num_envs=2)
+    for kept, (_, played) in zip(stage.read(chosen), collect(source, [0, 1, 2], num_envs=3), strict=True):
+        assert kept.intended is not None
+        np.testing.assert_array_equal(kept.intended, played.intended)
+        assert not np.array_equal(kept.intended, kept.actions)
 
 
 # Recording ----------------------------------------------------------------------------------------------------------

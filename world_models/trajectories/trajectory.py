@@ -108,6 +108,8 @@ class Trajectory:
         states: (T + 1, D) float64, the simulator's and the task's full state at each observation; see
             `Origin.state_layout`; None if not recorded.
         origin: the environment and the policy.
+        intended: (T, A), what the policy meant to do, where something else was added to what it did; None if that is
+            the same, or not known. Formats of others do not keep it.
         lossy: names of the observations that went through a lossy video: close, and not exact.
     """
 
@@ -122,6 +124,7 @@ class Trajectory:
     episode: int | None = None
     states: NDArray[np.float64] | None = None
     origin: Origin = field(default_factory=Origin)
+    intended: Array | None = None
     lossy: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -162,6 +165,9 @@ class Trajectory:
             or self.states.shape[1] == 0
         ):
             raise DatasetError(f"states must be float64 ({steps + 1}, D), got {self.states.dtype} {self.states.shape}")
+
+        if self.intended is not None and self.intended.shape != self.actions.shape:
+            raise DatasetError(f"intended actions must be {self.actions.shape}, got {self.intended.shape}")
 
     def __len__(self) -> int:
         """Number of steps T."""

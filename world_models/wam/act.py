@@ -108,7 +108,7 @@ class ActLearner(Learner):
 
     def forward(self, windows: Lessons, draws: torch.Generator, progress: float) -> dict[str, Tensor]:
         """See `Learner`."""
-        state, action, will = windows.state[:, -1, self.net.seen_at], windows.action[:, -1], windows.will[:, -1]
+        state, action, will = windows.state[:, -1, self.net.seen_at], windows.intended[:, -1], windows.will[:, -1]
         mean, spread = (value.float() for value in self.net.style(state, action, will, windows.told))
         noise = torch.randn(mean.shape, generator=draws).to(mean.device)
         said = self.net(state, windows.image[:, -1], windows.told, mean + (spread / 2).exp() * noise)

@@ -85,6 +85,6 @@ class CloningLearner(Learner):
     def forward(self, windows: Lessons, draws: torch.Generator, progress: float) -> dict[str, Tensor]:
         """See `Learner`."""
         said = self.net(windows.state[:, -1, self.net.seen_at], windows.image[:, -1], windows.told)
-        apart = (said.float() - windows.action[:, -1]).square().mean(-1)
+        apart = (said.float() - windows.intended[:, -1]).square().mean(-1)
         will = windows.will[:, -1]
         return {"action": (apart * will).sum() / will.sum().clamp_min(1)}

@@ -26,12 +26,15 @@ class Episode:
     Attributes:
         state: float32 (T + 1, S), or None: a video. image: uint8 (T + 1, C, height, width, 3).
         action: float32 (T, A) in [-1, 1], or None. instruction: what was asked for.
+        intended: (T, A) what was meant to be done, None for just that: where a demonstration is disturbed on purpose,
+            to show how to get back, the disturbance is not to be learned (DART, Laskey et al., arXiv:1703.09327).
     """
 
     state: Tensor | None
     image: Tensor
     action: Tensor | None
     instruction: str = ""
+    intended: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Lessons:
     Attributes:
         state, next_state: (n, L, S) there and H control steps later. known: bool (n, L), whether there is a state.
         image, next_image: uint8 (n, L, C, height, width, 3). done, action: (n, L, H, A) before and after each frame.
+        intended: (n, L, H, A) what was meant by `action`.
         was_done, will: bool (n, L, H), which of them are known. there: bool (n, L), whether the frame and what comes H
             later are within the episode. labelled: bool (n,), whether actions are known. told: (n, letters).
     """
@@ -53,6 +57,7 @@ class Lessons:
     done: Tensor
     was_done: Tensor
     action: Tensor
+    intended: Tensor
     will: Tensor
     there: Tensor
     labelled: Tensor
@@ -86,7 +91,10 @@ def from_trajectory(trajectory: Trajectory, settings: WamSettings) -> Episode:
     height, width = settings.image_size
     blank = torch.zeros(steps + 1, 0, height, width, 3, dtype=torch.uint8)
     action = torch.from_numpy(np.clip(trajectory.actions, -1, 1).astype(np.float32))
-    return Episode(state, torch.stack(pictures, 1) if pictures else blank, action, trajectory.instruction)
+    meant = None
+    if trajectory.intended is not None:
+        meant = torch.from_numpy(np.clip(trajectory.intended, -1, 1).astype(np.float32))
+    return Episode(state, torch.stack(pictures, 1) if pictures else blank, action, trajectory.instruction, meant)
 
 
 class Demonstrations:
@@ -112,6 +120,10 @@ class Demonstrations:
         sizes = settings.state_size, settings.action_size
         self._state = torch.cat([_or_blank(each.state, len(each.image), sizes[0]) for each in held])
         self._action = torch.cat([_or_blank(each.action, len(each.image), sizes[1]) for each in held])
+        meant = [each.action if each.intended is None else each.intended for each in held]
+        self._meant = torch.cat(
+            [_or_blank(each, len(one.image), sizes[1]) for each, one in zip(meant, held, strict=True)]
+        )
         self._image = torch.cat([each.image for each in held])
         self._known = torch.tensor([each.state is not None for each in held])
         self._labelled = torch.tensor([each.action is not None for each in held])
@@ -161,6 +173,7 @@ class Demonstrations:
         known = self._known[episode].expand(-1, length)
         was_done = (before >= 0) & labelled[:, None, None]
         will = (after >= 0) & (after < ends[..., None]) & labelled[:, None, None]
+        coming = first[..., None] + after.clamp_min(0).minimum(ends[..., None])
         return Lessons(
             state=self._state[there],
             next_state=self._state[later],
@@ -169,7 +182,8 @@ class Demonstrations:
             next_image=self._image[later],
             done=self._action[first[..., None] + before.clamp_min(0)] * was_done[..., None],
             was_done=was_done,
-            action=self._action[first[..., None] + after.clamp_min(0).minimum(ends[..., None])] * will[..., None],
+            action=self._action[coming] * will[..., None],
+            intended=self._meant[coming] * will[..., None],
             will=will,
             there=(at >= 0) & (at + chunk <= ends),
             labelled=labelled,

@@ -49,18 +49,20 @@ class WamLearner(Learner):
         )
         change = net.change(windows.state, windows.next_state)
         now, image = net.patches(windows.image), net.patches(windows.next_image)
-        world, act = self._times(windows.there, windows.labelled, draws)
-        noise = [torch.randn(data.shape, generator=draws).to(net.device) for data in (change, image, windows.action)]
+        world, act, decides = self._times(windows.there, windows.labelled, draws)
+        # What is to be done is what was meant; what led to what came is what was done.
+        action = torch.where(decides[..., None, None], windows.intended, windows.action)
+        noise = [torch.randn(data.shape, generator=draws).to(net.device) for data in (change, image, action)]
         coming = Coming(
             change=_between(noise[0], change, world),
             image=_between(noise[1], image, world),
-            action=_between(noise[2], windows.action, act),
+            action=_between(noise[2], action, act),
             world=world,
             act=act,
         )
         memory, whole = net.remember(past)
         made = net.make(coming, past, memory)
-        apart = (made.velocity.float() - (windows.action - noise[2])).square().mean(-1)
+        apart = (made.velocity.float() - (action - noise[2])).square().mean(-1)
         flowing = (act < 1) & windows.labelled[:, None]
         found = {"action": _mean(apart, flowing[..., None] & windows.will)}
         told = (world < 1) & windows.there
@@ -78,8 +80,9 @@ class WamLearner(Learner):
         return found
 
     @staticmethod
-    def _times(like: Tensor, labelled: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Times (B, L), as many as `like`, of the world and of actions; every frame has its own."""
+    def _times(like: Tensor, labelled: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Times (B, L), as many as `like`, of the world and of actions, and whether actions are decided there: neither
+        given nor inferred from what came. Every frame has its own."""
 
         def uniform() -> Tensor:
             return torch.rand(like.shape, generator=draws).to(like.device)
@@ -93,7 +96,8 @@ class WamLearner(Learner):
         act = torch.where(forward, torch.ones_like(act), act)
         world = torch.where(inverse, torch.ones_like(world), world)
         video = ~labelled[:, None]
-        return torch.where(video, anywhere, world), torch.where(video, torch.zeros_like(act), act)
+        world, act = torch.where(video, anywhere, world), torch.where(video, torch.zeros_like(act), act)
+        return world, act, ~(forward | inverse)
 
 
 def _between(noise: Tensor, data: Tensor, time: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from pocketworlds.world_models.wam.network import Past, Wam
 from pocketworlds.world_models.wam.words import letters
 from safetensors.torch import save_file
 
-from .conftest import settings_of, stirred
+from .conftest import LINE, settings_of, stirred
 
 
 def counted(steps: int, cameras: int = 0) -> Episode:
@@ -85,15 +85,48 @@ def test_what_is_not_known_is_not_learned(cameras: int) -> None:
 
 def test_times_of_the_two_flows_cover_all_uses() -> None:
     like, yes = torch.zeros(20_000, 2), torch.ones(20_000, dtype=torch.bool)
-    world, act = WamLearner._times(like, yes, torch.Generator().manual_seed(0))
+    world, act, _ = WamLearner._times(like, yes, torch.Generator().manual_seed(0))
     assert float((world == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
     assert float((act == 1).float().mean()) == pytest.approx(0.15, abs=0.01)
     assert float((world == 1).float().mean()) == pytest.approx(0.1, abs=0.01)
     both = (world > 0) & (world < 1) & (act < 1)
     assert float(world[both].mean()) == pytest.approx(0.25, abs=0.01)  # of Beta(1, 3)
     assert float(act[both].mean()) == pytest.approx(0.5, abs=0.01)
-    _, act = WamLearner._times(like, ~yes, torch.Generator().manual_seed(0))
+    _, act, _ = WamLearner._times(like, ~yes, torch.Generator().manual_seed(0))
     assert (act == 0).all()
+
+
+def test_what_was_meant_is_done_and_what_was_done_is_inferred() -> None:
+    """A demonstrator who means to stay is pushed to and fro: what is learned is to stay, and what the pushes did."""
+    random = torch.Generator().manual_seed(0)
+    episodes = []
+    for _ in range(40):
+        pushes = 2 * torch.rand(12, 1, generator=random) - 1
+        path = torch.cat([torch.zeros(1, 1), pushes.cumsum(0)]).expand(-1, 2)
+        none = torch.zeros(13, 0, 64, 64, 3, dtype=torch.uint8)
+        episodes.append(Episode(path, none, pushes, intended=torch.zeros_like(pushes)))
+    data, net = Demonstrations(episodes, LINE), Wam(LINE)
+    net.scales.measure(*data.scales())
+    trainer = FrameTrainer(WamLearner(net), data, TrainConfig(steps=600, rate=4e-3, batch=128, length=1, warmup=50))
+    trainer.advance()
+    trainer.settle()
+    lessons = data.windows(data.draw(64, 1, random, lively=data.lively(1), share=0), 1)
+    past = Past(
+        state=lessons.state,
+        known=lessons.known,
+        image=lessons.image,
+        action=lessons.done,
+        acted=lessons.was_done,
+        told=lessons.told,
+    )
+    noise = draw_noise(net, 64, random)
+    with torch.no_grad():
+        memory, whole = net.remember(past)
+        chosen = decide(net, past, memory, whole, noise, steps=8, dream=False).action
+        came = {"state": lessons.next_state[:, 0], "image": lessons.next_image[:, 0]}
+        done = infer(net, past, memory, whole, noise, **came, steps=8).action
+    assert chosen.abs().mean() < 0.15
+    assert torch.corrcoef(torch.stack([done.flatten(), lessons.action.flatten()]))[0, 1] > 0.9
 
 
 @pytest.fixture(scope="module")
