@@ -102,7 +102,8 @@ def test_noise_is_what_was_asked_for_and_executed() -> None:
 
 def test_what_was_meant_is_kept(tmp_path: Path) -> None:
     source = dataclasses.replace(FAILING, keywords=FAILING.keywords | {"max_episode_steps": 20})
-    stage, chosen = recording.gather(source, tmp_path, episodes=3, num_envs=2)
+    options = {"only_successes": False, "notify": lambda stage, share: None}
+    stage, chosen = recording.gather(source, tmp_path, episodes=3, num_envs=2, **options)
     for kept, (_, played) in zip(stage.read(chosen), collect(source, [0, 1, 2], num_envs=3), strict=True):
         assert kept.intended is not None
         np.testing.assert_array_equal(kept.intended, played.intended)
