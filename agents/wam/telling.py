@@ -30,7 +30,9 @@ class Teller:
     """Acts as a policy does, and tells; of every decision, all control steps are played.
 
     Attributes:
+        names: of all signals that it tells, `BEFORE` and `AFTER`; those of things, if the state tells of any.
         before: by name (n,) what was known of the last decision before it was played; see `BEFORE`.
+        dreamed: what the last decision was to lead to.
     """
 
     def __init__(self, net: Wam, *, steps: int = 4, samples: int = 8, seed: int = 0) -> None:
@@ -53,7 +55,8 @@ class Teller:
             start += size
         self._things = torch.tensor(parts, dtype=torch.int64, device=net.device)
         self.before: dict[str, NDArray[np.float64]] = {}
-        self._dream: Dream | None = None
+        self.names = (*BEFORE, *(name for name in AFTER if parts or not name.endswith("of things")))
+        self.dreamed: Dream | None = None
         self._now: Tensor | None = None
 
     def reset(self, num_envs: int, *, first: int = 0) -> None:
@@ -79,7 +82,7 @@ class Teller:
             "inverse apart": (back.action.clamp(-1, 1) - chunk).square().mean((1, 2)).sqrt(),
         }
         self.before = {name: value.double().cpu().numpy() for name, value in found.items()}
-        self._dream, self._now = chosen, here.whole[:, -1]
+        self.dreamed, self._now = chosen, here.whole[:, -1]
         return policy.done(chunk)
 
     def after(self, state: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
@@ -88,12 +91,12 @@ class Teller:
         Args:
             state: (n, S) what came of it.
         """
-        assert self._dream is not None
+        assert self.dreamed is not None
         assert self._now is not None
         net = self.policy.net
         came = torch.from_numpy(np.array(state, dtype=np.float32)).to(net.device)
         told: dict[str, NDArray[np.float64]] = {}
-        for name, said in (("dream error", self._dream.state), ("copy error", self._now)):
+        for name, said in (("dream error", self.dreamed.state), ("copy error", self._now)):
             square = ((said - came) / net.scales.step_scale).square()
             told[name] = square.mean(1).double().cpu().numpy()
             if len(self._things):
