@@ -300,4 +300,4 @@ class _Camera:
         if self._states is None:
             return np.asarray(dreamed.image[0, 0].cpu().numpy(), dtype=np.uint8)
         state = dreamed.state.cpu().numpy()
-        return self._states.draw(np.arange(1), state, width=self._width, height=HEIGHT)[0]
+        return np.asarray(self._states.draw(np.arange(1), state, width=self._width, height=HEIGHT)[0])

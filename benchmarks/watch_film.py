@@ -18,6 +18,7 @@ from ..world_models.trajectories.video import FilmWriter
 HEIGHT = 240
 """Of each of the two pictures [pixels]."""
 _EDGE, _GAP, _LINE, _FONT = 6, 4, 22, 15  # of the frame, between pictures, of a line of words, of its letters [pixels]
+_MARK = 2 / 3  # where on the bar the threshold is
 _LINGER = CONTROL_RATE  # pictures for which the end stands still
 _DARK, _BRIGHT, _DIM, _RED, _GREEN, _BLUE = "#16181d", "#ffffff", "#aab0bb", "#ff4d42", "#5ad18a", "#4d94e8"
 
@@ -89,7 +90,7 @@ def write_film(path: Path, footage: Footage, telling: Telling) -> None:
 
 
 def pictures(footage: Footage, telling: Telling) -> Iterator[Picture]:
-    """The film's pictures, uint8 of one size, whose sides are even."""
+    """The film's pictures, uint8 of one size, whose sides are even; words are above, as players cover what is below."""
     height, width = footage.physics[0].shape[:2]
     dreams = [_fitted(dream, height, width) for dream in footage.dreams]
     canvas = (2 * (width + _EDGE) + _GAP, height + 4 * _LINE + 2 * _EDGE)
@@ -98,29 +99,28 @@ def pictures(footage: Footage, telling: Telling) -> Iterator[Picture]:
         image = Image.new("RGB", canvas, _RED if rings else _DARK)
         draw = ImageDraw.Draw(image)
         draw.rectangle((_EDGE, _EDGE, canvas[0] - _EDGE - 1, canvas[1] - _EDGE - 1), fill=_DARK)
-        top, right = _EDGE + 2 * _LINE, _EDGE + width + _GAP
+        top, right = _EDGE + 4 * _LINE, _EDGE + width + _GAP
         image.paste(Image.fromarray(seen), (_EDGE, top))
         image.paste(dreams[footage.decision[at]], (right, top))
-        _head(draw, footage, telling, at, right)
-        _foot(draw, footage, telling, at, top + height, canvas[0] - 2 * _EDGE, rings)
+        _write(draw, (_EDGE, _EDGE), footage.instruction, _BRIGHT, canvas[0] - 2 * _EDGE)
+        _signals(draw, footage, telling, at, canvas[0] - 2 * _EDGE, rings)
+        _titles(draw, footage, telling, at, right)
         yield np.asarray(image)
 
 
-def _head(draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: int, right: int) -> None:
-    _write(draw, (_EDGE, _EDGE), footage.instruction, _BRIGHT, draw.im.size[0] - 2 * _EDGE)
-    half = right - _EDGE - _GAP
+def _titles(draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: int, right: int) -> None:
+    half, top = right - _EDGE - _GAP, _EDGE + 3 * _LINE
     ended = at == len(footage.physics) - 1
     said, colour = (", solved", _GREEN) if footage.success[at] else ("", _BRIGHT)
     if ended and not telling.success:
         said, colour = ", failed", _RED
-    _write(draw, (_EDGE, _EDGE + _LINE), f"physics, step {at}{said}", colour, half)
+    _write(draw, (_EDGE, top), f"physics, step {at}{said}", colour, half)
     goal = footage.decision[at] * telling.chunk + telling.chunk
-    _write(draw, (right, _EDGE + _LINE), f"dream of step {goal}", _BLUE, half)
+    _write(draw, (right, top), f"dream of step {goal}", _BLUE, half)
 
 
-def _foot(
-    draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: int, top: int, width: int, rings: bool
-) -> None:
+def _signals(draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: int, width: int, rings: bool) -> None:
+    top = _EDGE + _LINE
     parts = [f"decision {footage.decision[at] + 1}"]
     for name in ("dream error", "copy error", "dreams apart"):
         last = telling.last(name, footage, at)
@@ -138,9 +138,6 @@ def _foot(
     draw.rectangle((left, line, left + round(share * (width // 2 - 1)), line + 11), fill=_RED if rings else _BLUE)
     mark = left + round(_MARK * (width // 2 - 1))
     draw.rectangle((mark - 1, line - 3, mark, line + 14), fill=_BRIGHT)
-
-
-_MARK = 2 / 3  # where on the bar the threshold is
 
 
 def _share(scores: NDArray[np.float64], now: float, threshold: float) -> float:

@@ -20,6 +20,7 @@ def page(report: Mapping[str, Any]) -> str:
         facts=report["facts"],
         shown=report["dream"],
         told=alarm_told(bell),
+        alarmed=bell["threshold"] is not None,
         rung=sum(each["alarm"] is not None for each in episodes),
         solved=sum(each["success"] for each in episodes),
         signal=bell["signal"],
@@ -68,10 +69,12 @@ body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:76rem;paddi
 h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 h1,h2,p,td{overflow-wrap:anywhere}
 table{border-collapse:collapse;font-size:14px}td,th{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left}
-.scroll{overflow-x:auto}.scroll td{overflow-wrap:normal}.note{font-size:14px;color:#555}
+.scroll{overflow-x:auto}.scroll td{overflow-wrap:normal}.facts td{overflow-wrap:anywhere}
+.note{font-size:14px;color:#555}
 .rang{color:#b3261e;font-weight:bold}
 .row{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
 video{flex:1 1 20rem;min-width:0;max-width:656px;width:100%;height:auto;background:#16181d}
+@media(max-width:40rem){.asked{display:none}td,th{padding:.25rem;font-size:13px}}
 svg{max-width:100%;height:auto;flex:0 1 auto}summary{cursor:pointer;padding:.5rem 0}
 """
 
@@ -80,15 +83,16 @@ _TEMPLATE = """<!doctype html>
 <title>Watching {{ facts["environment"] }}</title><style>{{ style | safe }}</style></head>
 <body>
 <h1>{{ facts["environment"] }}, and what the model dreamed of it</h1>
-<p>{{ solved }} of {{ episodes | length }} episodes end in success; the alarm rings in {{ rung }}. {{ told }}</p>
+<p>{{ solved }} of {{ episodes | length }} episodes end in success{% if alarmed %}; the alarm rings in {{ rung }}{%
+endif %}. {{ told }}</p>
 <p class="note">Left: physics. Right: how the model dreamed that its present chunk of actions ends, {{ shown }}. When
 the chunk has been played, the two are of the same moment. Errors are told of the last chunk that has been played, in
 squares of usual changes; the white mark on the bar is where the alarm rings, and the frame is red from then on.</p>
 <div class="scroll"><table>
-<tr><th>episode</th><th>seed</th><th>asked for</th><th>ends in</th><th>alarm</th><th>skill</th></tr>
+<tr><th>episode</th><th>seed</th><th class="asked">asked for</th><th>ends in</th><th>alarm</th><th>skill</th></tr>
 {% for each in episodes %}
 <tr><td><a href="#episode-{{ loop.index }}">{{ loop.index }}</a></td><td>{{ each.seed }}</td>
-<td>{{ each.instruction }}</td>
+<td class="asked">{{ each.instruction }}</td>
 <td>{{ "success" if each.success else "failure" }}</td>
 <td{% if each.alarm %} class="rang"{% endif %}>{{ "decision %d" % each.alarm if each.alarm else "never" }}</td>
 <td>{{ "-" if each.skill is none else "%.2f" % each.skill }}</td></tr>
@@ -110,7 +114,7 @@ aria-label="episode {{ loop.index }}, physics beside the dream"></video>
 </div></details>
 {% endfor %}
 <h2>What was run</h2>
-<div class="scroll"><table>
+<div class="facts"><table>
 {% for name, value in facts.items() %}
 <tr><th>{{ name }}</th><td>{{ value }}</td></tr>
 {% endfor %}

@@ -95,9 +95,9 @@ def frames(file: Path) -> NDArray[np.uint8]:
 
 
 def panels(film: NDArray[np.uint8], width: int) -> Iterator[NDArray[np.int64]]:
-    """The two pictures of a film: 6 pixels of frame, two lines of 22, 4 pixels between the pictures."""
+    """The two pictures of a film: 6 pixels of frame, four lines of 22, 4 pixels between the pictures."""
     for left in (6, 6 + width + 4):
-        yield film[:, 50 : 50 + HEIGHT, left : left + width].astype(np.int64)
+        yield film[:, 94 : 94 + HEIGHT, left : left + width].astype(np.int64)
 
 
 def test_signals_and_outcomes_are_those_of_bench_dream(wam_file: Path, watched: Path) -> None:

@@ -31,10 +31,17 @@ def moved(env: WorldVectorEnv, steps: int = 20) -> np.ndarray:
     return env.step_chunk(actions)[0]
 
 
-@pytest.mark.parametrize("name", ["Lift", "OpenDrawer", "HandReorient"])
-def test_a_state_is_put_back_where_it_came_from(name: str) -> None:
-    """Of an arm, a drawer and a hand: positions read from observations (float32) are those of physics."""
-    here, there = made(name), made(name)
+@pytest.mark.parametrize(
+    ("name", "keywords"),
+    [("Lift", {}), ("OpenDrawer", {"scene": ["desk", "kitchen"]}), ("HandReorient", {})],
+    ids=["arm", "drawers of two scenes", "hand"],
+)
+def test_a_state_is_put_back_where_it_came_from(name: str, keywords: dict[str, Any]) -> None:
+    """Positions read from observations (float32) are those of physics."""
+    here, there = made(name, **keywords), made(name, **keywords)
+    if "scene" in keywords:
+        for env in (here, there):
+            env.reset(seed=[3, 4], options={"scene": [0, 1]})
     state = moved(there)
     physics = there.simulator.batch.bind("qpos")
     pictures = StatePictures(here)
