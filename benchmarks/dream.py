@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,24 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
+from .. import __version__
+from ..agents.wam.policy import check_place
 from ..agents.wam.telling import AFTER, Teller
 from ..envs import WorldVectorEnv
+from ..envs.catalogue import known_ids
 from ..errors import TaskError
 from ..folders import write_texts
 from ..world_models.wam.model import load_wam
+from ..world_models.wam.network import Wam
 from .audit.plots import lines
+from .audit.report import plain
 from .audit.statistics import auroc, auroc_interval
+from .audit.subject import file_digest
 from .tables import Table
 from .throughput_result import host
 
 Array = NDArray[Any]
-Notify = Callable[[str, float], None]
+Play = Callable[[WorldVectorEnv, NDArray[np.float32]], tuple[Any, Array, Any, Any, dict[str, Any]]]
 
 PROGRESS = "no progress"
 ALARM = 0.1
@@ -51,43 +57,97 @@ class Told:
     failed: NDArray[np.bool_]
 
 
-def listen(
-    file: Path,
-    *,
-    env_id: str | None,
-    keywords: Mapping[str, Any],
-    episodes: int,
-    num_envs: int,
-    seed: int,
-    notify: Notify,
-) -> tuple[Told, dict[str, Any]]:
-    """Plays episodes of seeds from `seed` on with the model in a file; gives the signals, and what was run.
+@dataclass(frozen=True)
+class Dreamer:
+    """A model that is listened to, and where.
+
+    Attributes:
+        file, net: the model. env_id, keywords: of `gym.make_vec`.
+    """
+
+    file: Path
+    net: Wam
+    env_id: str
+    keywords: Mapping[str, Any]
+
+    def env(self, num_envs: int) -> WorldVectorEnv:
+        """So many worlds, whose episodes are played to their end.
+
+        Raises:
+            TaskError: a keyword makes no sense, the model is not for this environment, or no dream of it would be held
+                against what comes.
+        """
+        given = {**self.keywords, "autoreset_mode": AutoresetMode.DISABLED}
+        env = gym.make_vec(self.env_id, num_envs=num_envs, **given).unwrapped
+        assert isinstance(env, WorldVectorEnv)
+        try:
+            check_place(self.net.settings, env)
+            chunk = self.net.settings.chunk
+            if env.max_episode_steps is None or env.max_episode_steps < chunk:
+                raise TaskError(
+                    f"episodes of {self.env_id} must have an end, and at least the {chunk} control steps of one "
+                    f"decision; max_episode_steps is {env.max_episode_steps}"
+                )
+            if env.config.terminate_on_success:
+                raise TaskError("dreams are judged over whole episodes; leave terminate_on_success out")
+        except TaskError:
+            env.close()
+            raise
+        return env
+
+    def facts(self) -> dict[str, Any]:
+        """What is run, and on what."""
+        told = {"model": str(self.file), "model sha256": file_digest(self.file), "environment": self.env_id}
+        return {**told, "keywords": dict(self.keywords), "pocketworlds": __version__, **host()}
+
+
+def dreamer(file: Path, *, env_id: str | None, keywords: Mapping[str, Any]) -> Dreamer:
+    """The model in a file, where its card says or in `env_id`; `keywords` override the card's.
 
     Raises:
-        CheckpointError: the model cannot be used. TaskError: it is not for the environment, or none is named.
+        CheckpointError: the model cannot be used. TaskError: no environment is named, or there is no such.
     """
     net, card = load_wam(file)
     name = env_id or card.trained_on.get("env_id")
     if name is None:
         raise TaskError(f"the card of {file} names no environment; name one")
-    given = {**dict(card.trained_on.get("keywords", {})), **keywords}
-    teller, parts = Teller(net), []
+    return Dreamer(file, net, known_ids([str(name)])[0], {**dict(card.trained_on.get("keywords", {})), **keywords})
+
+
+def listen(who: Dreamer, *, episodes: int, num_envs: int, seed: int, notify: Callable[[float], None]) -> Told:
+    """Plays episodes of seeds from `seed` on, `num_envs` at once; gives the signals.
+
+    Raises:
+        TaskError: see `Dreamer.env`.
+    """
+    teller, parts = Teller(who.net), []
     for first in range(0, episodes, num_envs):
         count = min(num_envs, episodes - first)
-        env = gym.make_vec(str(name), num_envs=count, autoreset_mode=AutoresetMode.DISABLED, **given).unwrapped
-        assert isinstance(env, WorldVectorEnv)
+        env = who.env(count)
+        decisions = -(-(env.max_episode_steps or 0) // who.net.settings.chunk)
+        shares = iter(np.linspace(first, first + count, decisions + 1) / episodes)
+
+        def play(env: WorldVectorEnv, chunk: NDArray[np.float32], shares: Iterator[float] = shares) -> Any:
+            notify(float(next(shares)))
+            return env.step_chunk(chunk)
+
         try:
             teller.reset(count, first=first)
-            parts.append(_played(env, teller, seed + first))
+            parts.append(played(env, teller, seed + first, play))
         finally:
             env.close()
-        notify("playing", min(first + count, episodes) / episodes)
+    notify(1.0)
     signals = {each: np.concatenate([part.signals[each] for part in parts], 1) for each in parts[0].signals}
-    facts = {"model": str(file), "environment": str(name), "keywords": given, "episodes": episodes, "first seed": seed}
-    return Told(signals, np.concatenate([part.failed for part in parts])), {**facts, **host()}
+    return Told(signals, np.concatenate([part.failed for part in parts]))
 
 
-def _played(env: WorldVectorEnv, teller: Teller, seed: int) -> Told:
+def played(env: WorldVectorEnv, teller: Teller, seed: int, play: Play = WorldVectorEnv.step_chunk) -> Told:
+    """An episode in each world, of seeds from `seed` on.
+
+    Args:
+        env: see `Dreamer.env`. teller: listened to; it was reset. seed: of the first world.
+        play: does what `step_chunk` of the environment does, and may look on.
+    """
     assert env.max_episode_steps is not None
     count, chunk = env.num_envs, teller.policy.execute
     observation, info = env.reset(seed=list(range(seed, seed + count)))
@@ -96,7 +156,7 @@ def _played(env: WorldVectorEnv, teller: Teller, seed: int) -> Told:
     best = np.zeros(count)
     for _ in range(env.max_episode_steps // chunk):
         actions = teller.act(observation, list(info["instruction"]), begun=begun)
-        observation, reward, _, _, info = env.step_chunk(actions)
+        observation, reward, _, _, info = play(env, actions)
         best = np.maximum(best, reward / chunk)
         told = {**teller.before, **teller.after(observation)}
         told[PROGRESS] = -best
@@ -109,9 +169,16 @@ def _played(env: WorldVectorEnv, teller: Teller, seed: int) -> Told:
     left = env.max_episode_steps % chunk
     if left:  # too short for a dream to be held against, but a part of the episode
         actions = teller.act(observation, list(info["instruction"]), begun=begun)
-        *_, info = env.step_chunk(actions[:, :left])
+        *_, info = play(env, actions[:, :left])
     solved = np.asarray(info["is_success"], dtype=np.bool_) & ~failed
     return Told({name: np.stack(values) for name, values in found.items()}, ~solved)
+
+
+def scores(name: str, signal: Array) -> Array:
+    """What is judged of a signal (T, n) after every decision: its running mean, of progress itself."""
+    if name == PROGRESS:
+        return signal
+    return np.asarray(np.cumsum(signal, axis=0) / np.arange(1, len(signal) + 1)[:, None])
 
 
 def judge(told: Told) -> dict[str, Any]:
@@ -120,9 +187,7 @@ def judge(told: Told) -> dict[str, Any]:
     half = count // 2
     rows: dict[str, Any] = {}
     for name, signal in told.signals.items():
-        score = np.cumsum(signal, axis=0) / np.arange(1, len(signal) + 1)[:, None]
-        if name == PROGRESS:
-            score = signal
+        score = scores(name, signal)
         area = auroc(score[-1], failed)
         wins = int(failed.sum())
         chance = calibrated(score[-1, :half], failed[:half], score[-1, half:])
@@ -134,12 +199,16 @@ def judge(told: Told) -> dict[str, Any]:
             "calibration": reliability(chance, failed[half:]),
             "alarm": alarm(score[:, :half], failed[:half], score[:, half:], failed[half:]),
         }
-    skill = {}
-    for what in ("", " of things", " of pictures"):
-        if f"dream error{what}" in told.signals:
-            dream, copy = (told.signals[name + what].mean() for name in AFTER)
-            skill["all" if not what else what.removeprefix(" of ")] = float(1 - dream / copy)
-    return {"episodes": count, "failures": int(failed.sum()), "skill": skill, "signals": rows}
+    known = {"all": "", "things": " of things", "pictures": " of pictures"}
+    skills = {name: skill(told, kind) for name, kind in known.items() if f"dream error{kind}" in told.signals}
+    return {"episodes": count, "failures": int(failed.sum()), "skill": skills, "signals": rows}
+
+
+def skill(told: Told, kind: str = "") -> float:
+    """Of what changes, the share that was foreseen: 1 - dream error / copy error, sums over all decisions; NaN where
+    nothing changes. `kind`: " of things", " of pictures", or of the whole state."""
+    dream, copy = (float(told.signals[f"{name}{kind}"].mean()) for name in AFTER)
+    return 1 - dream / copy if copy > 0 else math.nan
 
 
 def calibrated(score: Array, failed: NDArray[np.bool_], asked: Array) -> Array:
@@ -211,10 +280,10 @@ def tables(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[Table]:
             )
         )
     heads = ("signal", "AUROC (95 %)", "half-way", "ECE", "failures found", "false alarms", "left of the episode")
-    skill = ", ".join(f"{value:.3f} ({what})" for what, value in found["skill"].items())
+    skills = ", ".join(f"{number(value)} ({what})" for what, value in found["skill"].items())
     note = (
         f"{found['failures']} of {found['episodes']} episodes failed. The dream's skill, 1 - dream error / copy error: "
-        f"{skill}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
+        f"{skills}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
         f"calibrated on the first; at most {100 * ALARM:.0f} % of successes should ring."
     )
     run = Table("What was run", ("", ""), [(name, str(value)) for name, value in facts.items()])
@@ -242,16 +311,8 @@ def write(folder: Path, facts: Mapping[str, Any], found: Mapping[str, Any]) -> N
     shown = [f"![{name}]({name})" for name, plot in plots.items() if plot]
     text = "\n\n".join(["# Dreams and outcomes", *(table.markdown() for table in tables(facts, found)), *shown])
     files = {
-        "dream.json": json.dumps({"facts": dict(facts), **_plain(found)}, indent=1, default=str) + "\n",
+        "dream.json": json.dumps({"facts": dict(facts), **plain(found)}, indent=1, default=str) + "\n",
         "dream.md": text + "\n",
         **{name: plot for name, plot in plots.items() if plot},
     }
     write_texts(folder, files)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

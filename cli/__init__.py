@@ -1,4 +1,5 @@
-"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `library`, `envs`, `record`, `train`, `bench`.
+"""The `pocketworlds` command: `scan`, `view`, `demo`, `cousins`, `library`, `envs`, `record`, `train`, `bench`,
+`watch`.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 done, 1 something went wrong (`doctor` misses something,
 the demo's lift or a check of cousins failed), 2 bad input, 130 interrupted. Heavy libraries are imported inside the
@@ -15,7 +16,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, cousins, environments, library, machine, scans, train, train_renderer, train_rl, train_wam
+from . import bench, cousins, environments, library, machine, scans, train, train_renderer, train_rl, train_wam, watch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +32,7 @@ app.command()(cousins.cousins_check)
 app.command()(environments.envs)
 app.command()(environments.record)
 app.command()(environments.check_robot)
+app.command()(watch.watch)
 app.command()(machine.doctor)
 things = typer.Typer(no_args_is_help=True, help="The asset library: its categories, and things of your own.")
 things.command("add")(library.library_add)

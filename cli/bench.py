@@ -214,23 +214,21 @@ def bench_dream(
 ) -> None:
     """Whether what a World Action Model dreams tells how episodes end, beside what needs no dream."""
     with Session(as_json, debug, "nothing was written") as session:
+        from ..benchmarks.audit.report import plain
         from ..benchmarks.audit.subject import read_keywords
-        from ..benchmarks.dream import judge, listen, tables, write
+        from ..benchmarks.dream import dreamer, judge, listen, tables, write
 
         with StageProgress() as progress:
-            told, facts = listen(
-                model,
-                env_id=env_id,
-                keywords=read_keywords(settings or []),
-                episodes=episodes,
-                num_envs=num_envs,
-                seed=seed,
-                notify=session.watched(progress.notify),
+            who = dreamer(model, env_id=env_id, keywords=read_keywords(settings or []))
+            facts = {**who.facts(), "episodes": episodes, "first seed": seed}
+            watched = session.watched(progress.notify)
+            told = listen(
+                who, episodes=episodes, num_envs=num_envs, seed=seed, notify=lambda share: watched("playing", share)
             )
         found = judge(told)
         write(out, facts, found)
         if as_json:
-            session.answer({"facts": facts, **found})
+            session.answer({"facts": facts, **plain(found)})
         else:
             text = "\n\n".join(table.text() for table in tables(facts, found))
             session.console.print(text, markup=False, highlight=False, soft_wrap=True)

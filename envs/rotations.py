@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.float64]
 
@@ -62,6 +63,12 @@ def from_quaternion(q: Array) -> Array:
     out[..., 0, 2], out[..., 2, 0] = xz + wy, xz - wy
     out[..., 1, 2], out[..., 2, 1] = yz - wx, yz + wx
     return out
+
+
+def to_quaternion(matrix: Array) -> Array:
+    """Unit quaternions (..., 4), (w, x, y, z), of rotations (..., 3, 3)."""
+    turned = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_quat(canonical=True)
+    return np.asarray(turned[:, [3, 0, 1, 2]].reshape(*matrix.shape[:-2], 4))
 
 
 def rotate(matrix: Array, v: Array) -> Array:

@@ -72,6 +72,7 @@ COMMANDS = [
     ("bench", "audit"),
     ("train", "neural"),
     ("train", "renderer"),
+    ("watch",),
     ("check-robot",),
     ("doctor",),
 ]

@@ -43,7 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_commands_of_the_docs_exist() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    names = r"pocketworlds (scan|view|demo|cousins-check|cousins|envs|record|library|bench|check-robot|doctor)\b"
+    names = r"pocketworlds (scan|view|demo|cousins-check|cousins|envs|record|library|bench|watch|check-robot|doctor)\b"
     for name in set(re.findall(names, text)):
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

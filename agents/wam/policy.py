@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...envs import WorldVectorEnv
 from ...errors import TaskError
 from ...world_models.backbone import Memory
 from ...world_models.wam.act import Act
@@ -33,6 +34,27 @@ from ...world_models.wam.words import letters
 
 _NOISES = 1024
 """Starts of flows that decisions choose from: a table, so that a world's do not depend on who else is there."""
+
+
+def check_place(settings: WamSettings, env: WorldVectorEnv) -> None:
+    """Compares what the model was made for with an environment.
+
+    Raises:
+        TaskError: they differ in robot, actions, or what a state tells; the message says how.
+    """
+    there = {name: part.stop - part.start for name, part in env.state_layout.items()}
+    pairs = {
+        "robot": (settings.robot, env.world.robot.name),
+        "control_mode": (settings.control_mode, env.config.control_mode),
+        "action_size": (settings.action_size, env.simulator.action_size),
+        "state": (_told(settings.state), _told(there)),
+    }
+    for name, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            raise TaskError(
+                f"the model is for {name}={ours}, this environment has {name}={theirs}; choose the environment and "
+                "the keywords that it was trained for"
+            )
 
 
 class ChunkPolicy(ABC):
@@ -239,3 +261,8 @@ class CloningPolicy(ChunkPolicy):
 def policy_of(net: Model, *, steps: int = 4, execute: int | None = None) -> ChunkPolicy:
     """The policy that a model is; `steps` of its flow, if it has one. See `ChunkPolicy`."""
     return WamPolicy(net, steps=steps, execute=execute) if isinstance(net, Wam) else CloningPolicy(net, execute=execute)
+
+
+def _told(state: Mapping[str, int]) -> str:
+    """A state's parts in words."""
+    return "(" + ", ".join(f"{name} {size}" for name, size in state.items()) + ")"

@@ -32,7 +32,9 @@ class Teller:
     """Acts as a policy does, and tells; of every decision, all control steps are played.
 
     Attributes:
+        names: of all signals that it tells, `BEFORE` and `AFTER`; those of things and pictures, if there are any.
         before: by name (n,) what was known of the last decision before it was played; see `BEFORE`.
+        dreamed: what the last decision was to lead to.
     """
 
     def __init__(self, net: Wam, *, steps: int = 4, samples: int = 8, seed: int = 0) -> None:
@@ -55,7 +57,9 @@ class Teller:
             start += size
         self._things = torch.tensor(parts, dtype=torch.int64, device=net.device)
         self.before: dict[str, NDArray[np.float64]] = {}
-        self._dream: Dream | None = None
+        kinds = ["", *([" of things"] if parts else []), *([" of pictures"] if net.settings.cameras else [])]
+        self.names = (*BEFORE, *(f"{name}{kind}" for kind in kinds for name in AFTER))
+        self.dreamed: Dream | None = None
         self._now: tuple[Tensor, Tensor] | None = None
 
     def reset(self, num_envs: int, *, first: int = 0) -> None:
@@ -81,7 +85,7 @@ class Teller:
             "inverse apart": (back.action.clamp(-1, 1) - chunk).square().mean((1, 2)).sqrt(),
         }
         self.before = {name: value.double().cpu().numpy() for name, value in found.items()}
-        self._dream, self._now = chosen, (here.whole[:, -1], here.past.image[:, -1])
+        self.dreamed, self._now = chosen, (here.whole[:, -1], here.past.image[:, -1])
         return policy.done(chunk)
 
     def after(self, observation: Any) -> dict[str, NDArray[np.float64]]:
@@ -91,14 +95,14 @@ class Teller:
         Args:
             observation: what came of it; see `ChunkPolicy.act`.
         """
-        assert self._dream is not None
+        assert self.dreamed is not None
         assert self._now is not None
         net = self.policy.net
         named = observation if isinstance(observation, Mapping) else {"state": observation}
         came = torch.from_numpy(np.array(named["state"], dtype=np.float32)).to(net.device)
         now, before = self._now
         told: dict[str, NDArray[np.float64]] = {}
-        for name, said in zip(AFTER, (self._dream.state, now), strict=True):
+        for name, said in zip(AFTER, (self.dreamed.state, now), strict=True):
             square = ((said - came) / net.scales.step_scale).square()
             told[name] = square.mean(1).double().cpu().numpy()
             if len(self._things):
@@ -107,7 +111,7 @@ class Teller:
             seen = np.stack([named[camera] for camera in net.settings.cameras], 1)
             image = torch.from_numpy(seen).to(net.device).int()
             moved = ((image - before.int()).abs() > _MOVED).any(-1)
-            for name, drawn in zip(AFTER, (self._dream.image, before), strict=True):
+            for name, drawn in zip(AFTER, (self.dreamed.image, before), strict=True):
                 apart = ((drawn.int() - image) / 255.0).square().mean(-1)
                 count = moved.flatten(1).sum(1).clamp_min(1)
                 told[f"{name} of pictures"] = ((apart * moved).flatten(1).sum(1) / count).double().cpu().numpy()

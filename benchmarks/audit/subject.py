@@ -96,7 +96,7 @@ class Subject:
         }
         file = self.file()
         if file is not None:
-            told |= {"checkpoint": str(file), "checkpoint sha256": _file_digest(file), "weights": weights_digest(file)}
+            told |= {"checkpoint": str(file), "checkpoint sha256": file_digest(file), "weights": weights_digest(file)}
         told |= {"pocketworlds": __version__, **host()}
         return {**told, **{name: _version(name) for name in _LIBRARIES}}
 
@@ -157,7 +157,12 @@ def weights_digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _file_digest(file: Path) -> str:
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

@@ -8,7 +8,6 @@ import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ...world_models.hybrid.geometry import Geometry, Hand, State
@@ -114,7 +113,7 @@ class Places:
         found = {
             "joints": qpos[..., self._robot_qpos],
             "speeds": qvel[..., self._robot_dof],
-            "poses": np.concatenate([place, _quaternions(frames)], -1),
+            "poses": np.concatenate([place, rotations.to_quaternion(frames)], -1),
             "velocity": np.concatenate([linear + np.cross(angular, arm), angular], -1),
             "part": part,
             "part_speed": part_speed,
@@ -198,7 +197,7 @@ class Places:
         found[:, self._robot_qpos] = _double(state.joints)
         world = self._world
         found[:, world.object_qpos[:, :3]] = _placed(base, turned, _double(state.position))
-        found[:, world.object_qpos[:, 3:]] = _quaternions(turned[:, None] @ _double(state.rotation))
+        found[:, world.object_qpos[:, 3:]] = rotations.to_quaternion(turned[:, None] @ _double(state.rotation))
         for k in np.unique(member):
             rows = np.flatnonzero(member == k)
             found[rows[:, None], self._part_qpos[k]] = _double(state.part)[rows, : len(self._part_qpos[k])]
@@ -208,12 +207,6 @@ class Places:
 def _placed(base: Array, turned: Array, points: Array) -> Array:
     """Points (n, K, 3) from the frames of bases (n, 3), (n, 3, 3) to the world's."""
     return np.asarray(base[:, None] + (points[:, :, None, :] * turned[:, None]).sum(3))
-
-
-def _quaternions(frames: Array) -> Array:
-    """Unit quaternions (..., 4), (w, x, y, z), of rotations (..., 3, 3)."""
-    turned = Rotation.from_matrix(frames.reshape(-1, 3, 3)).as_quat(canonical=True)
-    return np.asarray(turned[:, [3, 0, 1, 2]].reshape(*frames.shape[:-2], 4))
 
 
 def _centers(world: World) -> Array:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketworlds.agents.wam.course import read_course
-from pocketworlds.agents.wam.training import train_wam
 from pocketworlds.benchmarks.dream import ALARM, Told, alarm, calibrated, calibration_error, judge, write
 from pocketworlds.cli import app
 from typer.testing import CliRunner
@@ -67,21 +67,33 @@ def test_without_successes_there_is_no_alarm() -> None:
     assert found == {"threshold": None, "false": None, "found": 0.0, "early": None}
 
 
-def test_the_command_plays_and_writes(tmp_path: Path) -> None:
-    told = ["env=Reach-v0", "demonstrations=2", "num_envs=2", "keywords.max_episode_steps=12", "keywords.num_threads=1"]
-    told += ["model.chunk=4", "model.net.width=32", "model.net.heads=2", "model.net.depth=1"]
-    told += ["train.steps=2", "train.batch=4", "exam.episodes=0"]
-    model = tmp_path / "a.safetensors"
-    train_wam(read_course(told), tmp_path / "work", model, lambda stage, share: None)
+def test_the_command_plays_and_writes(wam_file: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(
-        app, ["bench", "dream", str(model), "-n", "6", "--num-envs", "4", "-o", str(tmp_path / "out")]
+        app, ["bench", "dream", str(wam_file), "-n", "6", "--num-envs", "4", "-o", str(tmp_path / "out")]
     )
     assert result.exit_code == 0, result.output
     assert "Does the dream tell how it ends?" in result.output
     found = json.loads((tmp_path / "out" / "dream.json").read_text())
     assert found["episodes"] == 6
+    assert found["facts"]["model sha256"] == hashlib.sha256(wam_file.read_bytes()).hexdigest()
     assert len(found["signals"]["dream error"]["along"]) == 3
     # Where all fail, or none, there is nothing to rank and nothing to plot.
     assert (tmp_path / "out" / "auroc.svg").exists() == (0 < found["failures"] < 6)
-    missing = CliRunner().invoke(app, ["bench", "dream", str(tmp_path / "none.safetensors")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--env", "Push-v0"], "the model is for state=.*, this environment has state="),
+        (["--env", "Pusk-v0"], "is not an environment of this package"),
+        (["--set", "control_mode=joint_delta"], "the model is for control_mode=ee_delta"),
+        (["--set", "max_episode_steps=3"], "the 4 control steps of one decision; max_episode_steps is 3"),
+        (["--set", "terminate_on_success=true"], "leave terminate_on_success out"),
+    ],
+)
+def test_where_the_model_does_not_belong_is_refused(wam_file: Path, arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "dream", str(wam_file), *arguments])
+    assert result.exit_code == 2, result.output
+    assert re.search(told, result.output)
+    missing = CliRunner().invoke(app, ["bench", "dream", "none.safetensors"])
     assert missing.exit_code == 2

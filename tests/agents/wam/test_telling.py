@@ -32,6 +32,7 @@ def test_who_is_listened_to_acts_the_same_and_tells_the_same_in_any_batch(past: 
         observation = env.step_chunk(expected)[0]
         told = teller.after(observation)
         assert set(told) == {f"{name}{what}" for name in AFTER for what in ("", " of things")}
+        assert set(teller.names) == {*BEFORE, *told}
         begun = ~begun & False
     env.close()
 
@@ -44,8 +45,8 @@ def test_errors_are_in_squares_of_usual_changes() -> None:
     teller = Teller(net)
     teller.reset(2)
     teller.act(observation, list(info["instruction"]), begun=np.ones(2, dtype=bool))
-    assert teller._dream is not None
-    dreamed = teller._dream.state.numpy()
+    assert teller.dreamed is not None
+    dreamed = teller.dreamed.state.numpy()
     still = teller.after(observation)
     np.testing.assert_allclose(still["copy error"], 0, atol=1e-12)
     there = teller.after(dreamed)
