@@ -354,7 +354,7 @@ def test_lerobot_version_2_of_any_robot(tmp_path: Path, video: bool) -> None:
         assert close(shades(other), [150, 154, 158, 162, 166])
         assert other.key() != found[1].key()
         film(other.files[0], [1, 2])
-        with pytest.raises(DatasetError, match=r"episode_000001\.mp4 has 2 of 5 frames of episode 1"):
+        with pytest.raises(DatasetError, match=r"episode_000001\.mp4 has 2 of 5 frames of side of episode 1"):
             list(other.pictures())
     with pytest.raises(DatasetError, match=r"no pictures 'top'; it has \['deep', 'front', 'side'\]"):
         find_clips(root, "top")

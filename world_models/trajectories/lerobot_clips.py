@@ -105,7 +105,7 @@ def lerobot_clips(path: Path, camera: str | None = None) -> list[Clip]:
             place = str(info["video_path" if film else "data_path"]).format(**row["place"])
             tasks = row.get("tasks") or [""]
             shared: dict[str, Any] = {
-                "name": f"episode {number} of {path}",
+                "name": f"{key.removeprefix(_PICTURES)} of episode {number} of {path}",
                 "files": (path / place,),
                 "task": str(tasks[0]),
                 "rate": float(info["fps"]),

@@ -96,7 +96,7 @@ def from_trajectory(trajectory: Trajectory, settings: WamSettings) -> Episode:
     if "state" in seen:
         if seen["state"].shape[1:] != (settings.state_size,):
             raise DatasetError(f"states have {seen['state'].shape[1]} numbers, the model is for {settings.state_size}")
-        state = torch.from_numpy(np.asarray(seen["state"], dtype=np.float32))
+        state = torch.from_numpy(np.array(seen["state"], dtype=np.float32))
     pictures = [_pictures(seen, name, settings, steps) for name in settings.cameras]
     height, width = settings.image_size
     blank = torch.zeros(steps + 1, 0, height, width, 3, dtype=torch.uint8)

@@ -98,8 +98,7 @@ class _Store:
         self.lines: dict[str, dict[str, Any]] = {}
         self._frames = self._kept = 0
         folder.mkdir(parents=True, exist_ok=True)
-        self._raw.touch()
-        there = self._raw.stat().st_size // self._bytes
+        there = self._raw.stat().st_size // self._bytes if self._raw.exists() else 0
         for text in self._index.read_bytes().splitlines(keepends=True) if self._index.exists() else ():
             try:
                 line = json.loads(text)
@@ -114,7 +113,7 @@ class _Store:
     def add(self, clip: Clip, key: str, apart: float, least: int, notify: Callable[[float], None]) -> None:
         """Decodes a clip; its line is written when its pictures are."""
         line: dict[str, Any] = {"clip": key, "first": self._frames, "frames": 0, "words": "", "problem": ""}
-        with self._raw.open("r+b") as raw:
+        with self._raw.open("r+b" if self._raw.exists() else "wb") as raw:
             raw.truncate(self._frames * self._bytes)
             raw.seek(0, os.SEEK_END)
             try:
