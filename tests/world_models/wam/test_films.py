@@ -31,7 +31,7 @@ SETTINGS = settings_of(cameras=1)  # pictures of 16 x 24 pixels, chunks of 4 con
 
 
 @dataclass(frozen=True)
-class Made(Clip):
+class Made(Clip):  # type: ignore[misc]
     """A clip of grey pictures, ten a second: `shade`, `shade` + 1, ...; counts how often it is decoded."""
 
     shade: int = 0
