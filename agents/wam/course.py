@@ -71,7 +71,11 @@ class ExamSettings(Strict):
 
 
 class WamCourse(Strict):
-    """All settings; `conf/wam/state_nano.yaml` says what they mean."""
+    """All settings; `conf/wam/state_nano.yaml` says what they mean.
+
+    Attributes:
+        camera: of a LeRobot data set of which only what is seen counts, whose pictures; the first if not given.
+    """
 
     size: str = "state_nano"
     kind: Literal["wam", "cloning", "act"] = "wam"
@@ -81,6 +85,7 @@ class WamCourse(Strict):
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     labels: bool = True
     data: str | None = None
+    camera: str | None = None
     start: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     num_envs: Annotated[int, Field(ge=1)] = 50

@@ -6,8 +6,7 @@ change of what was asked for begins anew from where it matters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,16 @@ from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
 from ...world_models.frames.training import FrameTrainer, Learner, chief_first
-from ...world_models.trajectories import Trajectory, open_trajectories
 from ...world_models.wam.act import Act, ActLearner
 from ...world_models.wam.cloning import CloningLearner
-from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
+from ...world_models.wam.demonstrations import Demonstrations
 from ...world_models.wam.learning import WamLearner
 from ...world_models.wam.model import MODELS, Model, load_model, save_model
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
-from ..collect import Source
 from ..keeping import digest, train_on
-from ..recording import gather
 from .course import PROPRIOCEPTION, WamCourse
+from .lessons import lessons
 from .playing import Match, play_match
 from .policy import policy_of
 
@@ -53,17 +50,16 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
     env_id, keywords = known_ids([course.env])[0], _keywords(course)
     settings = look(env_id, keywords, course)
     with chief_first(course.train):
-        episodes = [from_trajectory(each, settings) for each in _trajectories(course, env_id, keywords, work, notify)]
-    if not course.labels:
-        episodes = [replace(each, action=None) for each in episodes]
-    data = Demonstrations(episodes, settings)
+        data = lessons(course, env_id, keywords, settings, work, notify)
     net = _begun(course, settings, data)
     config = course.train.model_copy(update={"seed": course.seed, "length": settings.past})
     about = {**course.model_dump(exclude={"exam", "log", "num_envs"}), "train": config.model_dump()}
+    if course.camera is None:
+        del about["camera"]  # as trainings that were begun before there was such a setting have it
     if not _train(net, data, course, config, work / f"training-{digest(about)}.safetensors", notify):
         return net, {}
     net = net.to("cpu").eval()
-    told = {"env_id": env_id, "keywords": keywords, "episodes": len(episodes), "frames": data.frames}
+    told = {"env_id": env_id, "keywords": keywords, "episodes": len(data), "frames": data.frames}
     told |= {"labels": course.labels, "noise": course.noise, "start": course.start, "seed": course.seed}
     measured = _examined(net, course, env_id, keywords, notify) if course.labels and course.exam.episodes else {}
     save_model(out, net, trained_on=told, measured=measured)
@@ -107,35 +103,18 @@ def _keywords(course: WamCourse) -> dict[str, Any]:
     return {**course.keywords, **seen}
 
 
-def _trajectories(
-    course: WamCourse, env_id: str, keywords: dict[str, Any], work: Path, notify: Notify
-) -> Iterable[Trajectory]:
-    if course.data is not None:
-        return open_trajectories(course.data)
-    source = Source(env_id, keywords=keywords, seed=course.seed, noise=course.noise, states=False)
-    folder = work / f"demonstrations-{digest([env_id, keywords, course.seed, course.noise])}"
-    stage, chosen = gather(
-        source,
-        folder,
-        episodes=course.demonstrations,
-        num_envs=course.num_envs,
-        only_successes=True,
-        notify=lambda stage, share: notify("collecting demonstrations", share),
-    )
-    return stage.read(chosen)
-
-
 def _begun(course: WamCourse, settings: WamSettings, data: Demonstrations) -> Model:
-    """A new model, whose scales are those of the episodes, or the one to start from."""
+    """A new model, or the one to start from; its scales are those of the first episodes with states that it sees."""
     if course.start is None:
         net = MODELS[course.kind](settings, seed=course.seed)
+    else:
+        net = load_model(course.start, course.kind)[0]
+        for name in WamSettings.model_fields:
+            ours, theirs = getattr(settings, name), getattr(net.settings, name)
+            if ours != theirs:
+                raise TaskError(f"{course.start} has {name}={theirs}, this course asks for {ours}")
+    if not net.scales.measured and (course.labels or data.has_states):
         net.scales.measure(*data.scales())
-        return net
-    net = load_model(course.start, course.kind)[0]
-    for name in WamSettings.model_fields:
-        ours, theirs = getattr(settings, name), getattr(net.settings, name)
-        if ours != theirs:
-            raise TaskError(f"{course.start} has {name}={theirs}, this course asks for {ours}")
     return net
 
 

@@ -27,8 +27,8 @@ from pocketworlds.cli import app
 from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.envs.state_pictures import StatePictures
 from pocketworlds.errors import MissingDependencyError, TaskError
-from pocketworlds.world_models.wam.cloning import Cloning, save_cloning
-from pocketworlds.world_models.wam.model import save_wam
+from pocketworlds.world_models.wam.cloning import Cloning
+from pocketworlds.world_models.wam.model import save_model
 from pocketworlds.world_models.wam.network import Wam
 from typer.testing import CliRunner, Result
 
@@ -177,7 +177,7 @@ def test_a_model_of_pictures_shows_those_it_dreams(tmp_path: Path) -> None:
     course = read_course(["env=Reach-v0", *TINY, "model.pictures=true", "model.image_size=16"])
     keywords = {"max_episode_steps": STEPS + 2, "num_threads": 1, "obs_mode": "state+rgb", "image_size": 16}
     net = Wam(look(ID, dict(keywords), course))
-    save_wam(tmp_path / "a.safetensors", net, trained_on={"env_id": ID, "keywords": keywords})
+    save_model(tmp_path / "a.safetensors", net, trained_on={"env_id": ID, "keywords": keywords})
     result = run(tmp_path / "a.safetensors", "-n", 1, "--seed", SEED, "--calibrate", 0, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "There is no alarm: no episodes calibrate it." in result.output
@@ -250,7 +250,7 @@ def test_bad_input_is_told_in_a_sentence(wam_file: Path, heard: Path, tmp_path: 
     broken, cloned, list_, other = (tmp_path / name for name in ("b.safetensors", "c.safetensors", "l.json", "o.json"))
     broken.write_bytes(wam_file.read_bytes()[:-9])
     size = look(ID, dict(KEYWORDS), read_course(["env=Reach-v0", *TINY]))
-    save_cloning(cloned, Cloning(size), trained_on={"env_id": ID})
+    save_model(cloned, Cloning(size), trained_on={"env_id": ID})
     list_.write_text("[]", encoding="utf-8")
     told = json.loads(heard.read_text())
     told["facts"]["model sha256"] = "0"

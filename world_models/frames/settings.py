@@ -89,6 +89,12 @@ class Scales(nn.Module):
             self.register_buffer(f"{name}_scale", torch.ones(size))
         self.register_buffer("step_scale", torch.ones(state_size))
 
+    @property
+    def measured(self) -> bool:
+        """Whether scales were ever taken, of states at least: as made, they leave everything as it is."""
+        scaled = bool((self.state_scale != 1).any() or (self.step_scale != 1).any())
+        return scaled or bool((self.state_mean != 0).any())
+
     @torch.no_grad()
     def measure(self, state: Tensor, step: Tensor, scene: Tensor) -> None:
         """Takes scales from states (N, S), differences of successive states (M, S) and scenes (E, D)."""

@@ -111,7 +111,8 @@ def recognise(path: Path) -> tuple[str, Path]:
         found = f"{len(inside)} HDF5 files" if inside else "nothing of the kind"
         raise DatasetError(
             f"{path} is no data set: there is {found} in it; known are LeRobotDataset v3 (meta/info.json), "
-            "Minari (data/metadata.json) and robomimic (one .hdf5 file)"
+            "Minari (data/metadata.json) and robomimic (one .hdf5 file); a World Action Model learns what is seen from "
+            "videos, too (.mp4, .mov, .mkv, .webm; train it with labels=false)"
         )
     if path.name == Path(minari._MAIN).name and (path.parent / "metadata.json").is_file():
         return "minari", path.parent.parent

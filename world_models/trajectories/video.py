@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import need
+from ...errors import DatasetError
+from .dataset import need, reading
 
 CODEC, PIXELS = "h264", "yuv420p"
 _KEYFRAMES = 10  # a keyframe every so many frames: random access decodes at most as many
+_SLACK = 0.5  # seconds that a film may be shorter than it says: its sound is longer, or that was rounded
 _QUALITY = "18"  # x264's constant rate factor: hardly told from the original by eye
 
 
@@ -82,3 +86,55 @@ def read_frames(path: Path, start: float, count: int, rate: float) -> NDArray[np
     if len(found) < count:
         raise ValueError(f"{path.name} has {len(found)} of {count} frames after {start:.2f} s")
     return np.stack(found)
+
+
+class Picture(NamedTuple):
+    """A picture of a film or a part of one: seconds since the first, the share in [0, 1] that lies before it as far as
+    that can be told, and what gives it as a `PIL.Image.Image`: most are never asked for."""
+
+    seconds: float
+    share: float
+    image: Callable[[], Any]
+
+
+def watch(path: Path, start: float | None = None) -> Iterator[Picture]:
+    """A film picture by picture, upright.
+
+    Args:
+        path: the film. start: second of it from which on pictures are wanted; none for the whole film.
+
+    Raises:
+        DatasetError: it is no film, is damaged, or, if it is wanted whole, was cut off.
+    """
+    av = need("av")
+    with reading(path, "a film"), av.open(str(path)) as container:
+        if not container.streams.video:
+            raise DatasetError(f"{path} has sound and no pictures; give a film")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        told = [float(stream.duration * stream.time_base)] if stream.duration else []
+        told += [container.duration / av.time_base] if container.duration else []
+        length = min(told, default=0.0)
+        if start is not None and start > 0:
+            container.seek(max(int(start / stream.time_base) - 1, 0), stream=stream, backward=True)
+        first: float | None = None
+        count, seconds = 0, 0.0
+        for frame in container.decode(stream):
+            if frame.time is None:
+                raise DatasetError(f"{path} does not say when its pictures were taken; convert it to mp4")
+            if start is None or frame.time >= start:
+                first = frame.time if first is None else first
+                count, seconds = count + 1, frame.time - first
+                yield Picture(
+                    seconds, min(max(seconds / length, 0.0), 1.0) if length else 0.0, partial(_upright, frame)
+                )
+        if start is None and not count:
+            raise DatasetError(f"{path} has no pictures in it; record it again")
+        if start is None and length - seconds * (1 + 1 / count) > _SLACK:
+            raise DatasetError(f"{path} was cut off: of {length:.1f} s only {seconds:.1f} s are there; copy it again")
+
+
+def _upright(frame: Any) -> Any:
+    """A frame as an image, turned as its film says: telephones that are held upright film lying down."""
+    image, turn = frame.to_image(), getattr(frame, "rotation", 0)
+    return image.rotate(turn, expand=True) if turn else image

@@ -201,6 +201,8 @@ class Wam(nn.Module):
         seen = self.scales.state(self.spread(past.state[:, -count:]))[..., self.seen_at]
         seen = torch.where(past.known[:, -count:, None], seen, torch.zeros_like(seen))
         state = self.coming_state(torch.cat([coming.change, seen], -1)).reshape(*batch, states, -1)
+        # Where no state is known, no change of it is either: somewhere between noise and zero, it would say "at rest".
+        state = torch.where(past.known[:, -count:, None, None], state, self.no_state.to(state.dtype))
         now = self.patches(past.image[:, -count:]) if settings.patches else None
         parts = [state] if now is None else [state, self.coming_image(torch.cat([coming.image, now], -1))]
         tokens, condition = self._framed(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pocketworlds.errors import CheckpointError, DatasetError, TrainingError
 from pocketworlds.world_models.frames.training import FrameTrainer, TrainConfig
-from pocketworlds.world_models.wam.demonstrations import Demonstrations, Episode, Lessons, parted
+from pocketworlds.world_models.wam.demonstrations import Demonstrations, Episode, Lessons
 from pocketworlds.world_models.wam.flow import decide, draw_noise, imagine, infer
 from pocketworlds.world_models.wam.learning import WamLearner
 from pocketworlds.world_models.wam.model import load_wam, save_model
@@ -252,7 +252,3 @@ def test_too_little_is_refused() -> None:
         Demonstrations([], settings_of())
     with pytest.raises(DatasetError, match="nothing tells their scale"):
         Demonstrations([replace(counted(5), state=None)], settings_of()).scales()
-    with pytest.raises(DatasetError, match="too few"):
-        parted([counted(5)], 0.1)
-    first, last = parted([counted(k) for k in range(1, 11)], 0.2)
-    assert (len(first), len(last)) == (8, 2)
