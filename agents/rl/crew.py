@@ -42,9 +42,9 @@ class Crew(ABC):
             TrainingError: those who play do not come to it.
         """
 
-    def mine(self, rows: Tensor) -> Tensor:
-        """Of the rows of a minibatch those that this process learns from."""
-        return rows
+    def mine(self, rows: Tensor) -> tuple[Tensor, float]:
+        """Of the rows of a minibatch those that this process learns from, and how much each counts."""
+        return rows, 1.0
 
     def added(self, parameters: Sequence[nn.Parameter], told: Tensor) -> Tensor:
         """Adds up the gradients of all processes, in place, and numbers (n,) that each has; returns these."""
@@ -92,9 +92,10 @@ class Together(Alone):
         torch.distributed.all_gather_object(found, own)
         return Rollout.joined([found[k % self.size][k // self.size] for k in range(self._shards)]).to(mind.net.device)
 
-    def mine(self, rows: Tensor) -> Tensor:
+    def mine(self, rows: Tensor) -> tuple[Tensor, float]:
         """See `Crew`."""
-        return rows[self._rank :: self.size]
+        own = rows[self._rank :: self.size]
+        return (own, 1.0) if len(own) else (rows[:1], 0.0)  # networks do not take nothing
 
     def added(self, parameters: Sequence[nn.Parameter], told: Tensor) -> Tensor:
         """See `Crew`."""

@@ -133,11 +133,12 @@ class FlowPPO:
         for _ in range(settings.epochs):
             divergence: list[float] = []
             for batch in torch.split(torch.randperm(count, generator=self._random), settings.minibatch):
-                rows = self._crew.mine(batch)
+                rows, counts = self._crew.mine(batch)
+                share = counts / len(batch)
                 wrong = self._mind.critic(rollout.state[rows]) - rollout.target[rows]
-                losses = {"value": wrong.square().sum() / len(batch)}
+                losses = {"value": share * wrong.square().sum()}
                 if moving:
-                    losses |= self._policy_losses(rollout, advantage, rows, len(batch))
+                    losses |= self._policy_losses(rollout, advantage, rows, share)
                 found = self._step(losses)
                 if moving:
                     divergence.append(found.pop("kl"))
@@ -151,8 +152,8 @@ class FlowPPO:
         found = {name: float(np.mean(values)) for name, values in told.items()}
         return {**found, "explained": 1 - found["value"] / max(spread, 1e-8), "epochs": float(len(told.get("kl", [])))}
 
-    def _policy_losses(self, rollout: Rollout, advantage: Tensor, rows: Tensor, count: int) -> dict[str, Tensor]:
-        """What these rows add to the losses of a batch of so many."""
+    def _policy_losses(self, rollout: Rollout, advantage: Tensor, rows: Tensor, share: float) -> dict[str, Tensor]:
+        """What these rows add to the losses of a batch of which each is such a share."""
         settings, mind = self._settings, self._mind
         past = Past(**{name: value[rows] for name, value in vars(rollout.past).items()})
         log_prob = chain_log_prob(self.net, mind.sigma, past, rollout.actions[rows], played=mind.execute)
@@ -160,8 +161,8 @@ class FlowPPO:
         ratio = apart.exp()
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         found = {
-            "policy": -torch.minimum(ratio * advantage[rows], clipped * advantage[rows]).sum() / count,
-            "kl": (ratio - 1 - apart).detach().sum() / count,  # Schulman, "Approximating KL Divergence", 2020
+            "policy": -share * torch.minimum(ratio * advantage[rows], clipped * advantage[rows]).sum(),
+            "kl": share * (ratio - 1 - apart).detach().sum(),  # Schulman, "Approximating KL Divergence", 2020
         }
         if settings.anchor:
             assert self._data is not None

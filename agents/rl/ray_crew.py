@@ -195,6 +195,7 @@ class RayCrew(Crew):
 def _join(settings: RaySettings, workers: int) -> bool:
     """Joins a cluster, or starts one with room for the workers; says whether this process is to leave it again."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to Ray's makers
+    os.environ.setdefault("RAY_worker_niceness", "0")  # the learner waits for workers: they are not to come last
     import ray
 
     if ray.is_initialized():

@@ -135,19 +135,17 @@ def count_shards(course: RLCourse) -> int:
         TaskError: they cannot be split so, or not be played by so many.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1 and course.workers:
-        raise TaskError(
-            f"workers={course.workers} in one of {processes} processes of torchrun: take either; without torchrun, the "
-            "process that learns is one"
-        )
-    players, what = (course.workers, "workers") if course.workers else (processes, "processes")
-    if course.algorithm == "steering" and (course.workers or processes > 1):
-        raise TaskError(f"algorithm=steering learns and plays in one process, not with {players} {what}")
-    shards = max(players, 1) if course.shards is None else course.shards
+    if course.workers and processes > 1:
+        raise TaskError(f"workers={course.workers} under torchrun: with workers of Ray one process learns; take either")
+    told = f"workers={course.workers}" if course.workers else f"{processes} processes"
+    players = course.workers or processes
+    shards = players if course.shards is None else course.shards
+    if course.algorithm == "steering" and max(course.workers, processes, shards) > 1:
+        raise TaskError("algorithm=steering plays and learns in one process: leave out workers, shards and torchrun")
     if shards < players:
-        raise TaskError(f"shards={shards} are too few for {players} {what}: some would have nothing to play")
+        raise TaskError(f"{told}, but shards={shards}: some would have nothing to play; leave out shards, or take more")
     if shards > course.num_envs:
-        raise TaskError(f"num_envs={course.num_envs} worlds cannot be split into {shards} shards; ask for more worlds")
+        raise TaskError(f"num_envs={course.num_envs} worlds cannot be split into {shards} shards; take more worlds")
     return shards
 
 
