@@ -32,6 +32,8 @@ def train_rl(
             course = read_course(settings or [])
             work = out.parent / f"{out.stem}.work"
             net, found = train_rl(course, work, out, session.watched(progress.notify))
+        if not found:  # one of several processes, which did not write it
+            return
         if as_json:
             session.answer({"checkpoint": str(out), "parameters": net.size, **found})
         else:

@@ -12,7 +12,8 @@ from ...errors import TaskError
 from ...world_models.frames.settings import Strict
 from ..overrides import given, merged, settings_file
 from ..wam.course import ExamSettings
-from .flow_ppo import PPOSettings
+from .actor_critic import PPOSettings
+from .ray_crew import RaySettings
 from .steering import SteeringSettings
 
 FOLDER = Path(__file__).parents[2] / "conf" / "rl"
@@ -32,6 +33,10 @@ class RLCourse(Strict):
     noise: Annotated[float, Field(ge=0, le=1)] = 0.1
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[int, Field(ge=1)] = 20
+    device: str = ""
+    shards: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=0)] = 0
+    ray: RaySettings = RaySettings()
     ppo: PPOSettings = PPOSettings()
     steering: SteeringSettings = SteeringSettings()
     exam: ExamSettings = ExamSettings()

@@ -7,18 +7,21 @@ begin other episodes: who goes on from there after an interruption learns the ve
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-from gymnasium.vector import AutoresetMode
+import torch
 from safetensors.torch import load_file
 
 from ...envs import WorldVectorEnv
+from ...envs.backends.physics import processors
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
+from ...world_models.frames.training import TrainConfig, chief_first, joined
 from ...world_models.resuming import save_numbers
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.model import load_wam, save_model
@@ -29,7 +32,10 @@ from ..recording import gather
 from ..wam.playing import Match, play_match
 from ..wam.policy import WamPolicy
 from .course import RLCourse
+from .crew import Alone, Crew, MakeWorlds, Together, make_players, make_worlds
 from .flow_ppo import FlowPPO
+from .ray_crew import RayCrew
+from .rollout import Player
 from .steering import Steering, steerable
 
 CURVE = "curve.csv"
@@ -56,39 +62,37 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     """Trains and writes the checkpoint `out`; `work` is a folder for what is kept on the way, the curve among it.
 
     Returns:
-        The model, and what the exams found before and after: episodes, successes, control steps and seconds.
+        The model, and what the exams found before and after: episodes, successes, control steps and seconds; nothing in
+        a process that is not the one that writes files.
 
     Raises:
         TaskError: a setting makes no sense, or does not suit the environment. CheckpointError: the model to begin with
-            cannot be used. TrainingError: numbers are no longer finite; what was kept last is intact.
+            cannot be used. TrainingError: numbers are no longer finite, or workers cannot be had; what was kept last is
+            intact. MissingDependencyError: there are to be workers without Ray.
     """
     if course.exam.episodes == 0:
         raise TaskError("exam.episodes=0: what is learned is told from exams; ask for some episodes")
+    count_shards(course)
+    here = TrainConfig(distributed=True, device=course.device)
+    rank, device = joined(here)
+    if rank:
+        notify = _quiet
     net, card = load_wam(course.start)
+    net = net.to(device)
     env_id, keywords = _where(course, card.trained_on)
     work.mkdir(parents=True, exist_ok=True)
-    data = _demonstrations(course, net, env_id, keywords, work, notify)
-    about = course.model_dump(exclude={"exam", "total_steps"})
+    with chief_first(here):
+        data = _demonstrations(course, net, env_id, keywords, work, notify)
+    about = course.model_dump(exclude={"exam", "total_steps", "device", "shards", "workers", "ray"})
     kept = work / f"training-{digest(about)}.safetensors"
-    env = gym.make_vec(
-        env_id,
-        num_envs=course.num_envs,
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        **{**keywords, "backend": course.backend},
-    ).unwrapped
-    assert isinstance(env, WorldVectorEnv)
+    make = partial(make_worlds, env_id, {"num_threads": _threads(course), **keywords, "backend": course.backend})
+    crew, learner = _begun(course, net, data, make)
     try:
-        learner: FlowPPO | Steering
-        if course.algorithm == "flow_ppo":
-            learner = FlowPPO(env, net, course.ppo, demonstrations=data, seed=course.seed)
-        else:
-            net = steerable(net, course.steering.steer)
-            learner = Steering(env, net, course.steering, seed=course.seed)
-        lines = _go_on(learner, kept)
-        if not lines:
-            lines = [_line({}, learner, 0.0, _exams(course, net, env_id, keywords), course.exam.episodes)]
+        lines = _go_on(learner, crew, kept)
+        if crew.chief and not lines:
+            lines = [_line({}, learner, 0.0, _exams(course, learner.net, env_id, keywords), course.exam.episodes)]
             _keep(kept, learner, lines)
-        before = float(lines[-1]["seconds"])
+        before = float(lines[-1]["seconds"]) if lines else 0.0
         start, paused = time.monotonic(), 0.0
         while learner.steps < course.total_steps:
             told = learner.iterate()
@@ -96,14 +100,18 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
             if learner.iterations % course.keep == 0 or learner.steps >= course.total_steps:
                 seconds = before + time.monotonic() - start - paused
                 begun = time.monotonic()
-                exams = _exams(course, net, env_id, keywords)
-                lines.append(_line(told, learner, seconds, exams, course.exam.episodes))
-                _keep(kept, learner, lines)
+                if crew.chief:
+                    exams = _exams(course, learner.net, env_id, keywords)
+                    lines.append(_line(told, learner, seconds, exams, course.exam.episodes))
+                    _keep(kept, learner, lines)
                 learner.begin()
                 paused += time.monotonic() - begun
         notify("learning", 1.0)
     finally:
-        env.close()
+        crew.close()
+    net = learner.net.to("cpu")
+    if not crew.chief:
+        return net, {}
     (work / CURVE).write_text(_written(lines))
     found = {
         "env_id": env_id,
@@ -118,6 +126,66 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     trained_on = {**card.trained_on, "start": course.start, "reinforced": course.model_dump(mode="json")}
     save_model(out, net, trained_on=trained_on, measured=found)
     return net, found
+
+
+def count_shards(course: RLCourse) -> int:
+    """Shards that worlds are split into: as asked for, or one for everyone who plays.
+
+    Raises:
+        TaskError: they cannot be split so, or not be played by so many.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if course.workers and processes > 1:
+        raise TaskError(f"workers={course.workers} under torchrun: with workers of Ray one process learns; take either")
+    told = f"workers={course.workers}" if course.workers else f"{processes} processes"
+    players = course.workers or processes
+    shards = players if course.shards is None else course.shards
+    if course.algorithm == "steering" and max(course.workers, processes, shards) > 1:
+        raise TaskError("algorithm=steering plays and learns in one process: leave out workers, shards and torchrun")
+    if shards < players:
+        raise TaskError(f"{told}, but shards={shards}: some would have nothing to play; leave out shards, or take more")
+    if shards > course.num_envs:
+        raise TaskError(f"num_envs={course.num_envs} worlds cannot be split into {shards} shards; take more worlds")
+    return shards
+
+
+def _begun(
+    course: RLCourse, net: Wam, data: Demonstrations | None, make: Callable[[int], WorldVectorEnv]
+) -> tuple[Crew, FlowPPO | Steering]:
+    """Who plays, and what learns."""
+    if course.algorithm == "steering":
+        worlds = make(course.num_envs)
+        crew: Crew = Alone([Player(worlds)])
+    else:
+        crew = _crew(course, make)
+    try:
+        if course.algorithm == "steering":
+            return crew, Steering(worlds, steerable(net, course.steering.steer), course.steering, seed=course.seed)
+        return crew, FlowPPO(crew, net, course.ppo, demonstrations=data, seed=course.seed)
+    except BaseException:
+        crew.close()
+        raise
+
+
+def _crew(course: RLCourse, make: MakeWorlds) -> Crew:
+    shards = count_shards(course)
+    if course.workers:
+        return RayCrew(make, course.num_envs, shards, course.workers, course.ray)
+    if torch.distributed.is_initialized():
+        return Together(make, course.num_envs, shards)
+    return Alone(make_players(make, course.num_envs, shards, range(shards)))
+
+
+def _threads(course: RLCourse) -> int:
+    """Threads of a batch of worlds; 0 for all processors."""
+    if course.workers:
+        return max(int(course.ray.cpus), 1)
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(processors() // together, 1) if together > 1 else 0
+
+
+def _quiet(stage: str, share: float) -> None:
+    """Tells nothing: one process is enough."""
 
 
 def _where(course: RLCourse, trained_on: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -170,11 +238,14 @@ def _line(
     return {**line, "seconds": f"{seconds:.1f}", "steps": str(learner.steps)}
 
 
-def _go_on(learner: FlowPPO | Steering, kept: Path) -> list[dict[str, str]]:
-    """Goes back to what was kept; gives the curve so far."""
-    if not kept.exists():
+def _go_on(learner: FlowPPO | Steering, crew: Crew, kept: Path) -> list[dict[str, str]]:
+    """Goes back to what was kept, if anything was; gives the chief the curve so far."""
+    state = crew.agreed(load_file(kept) if crew.chief and kept.exists() else None)
+    if state is None:
         return []
-    learner.restore(load_file(kept))
+    learner.restore(state)
+    if not crew.chief:
+        return []
     with kept.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     return [line for line in lines if int(line["steps"]) <= learner.steps]

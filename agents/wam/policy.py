@@ -104,6 +104,7 @@ class ChunkPolicy(ABC):
         changed = np.flatnonzero(self._asked != asked)
         if len(changed):
             self._asked[changed] = asked[changed]
+            self._told = self._told.clone()  # what was looked at before stays as it was
             self._told[changed] = letters(list(asked[changed]), self.settings.net.letters).to(self.device)
         return self._see(observation)
 

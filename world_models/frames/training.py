@@ -129,7 +129,7 @@ class FrameTrainer:
                 "record longer episodes, or train with a shorter length"
             )
         self._data, self._config = data, config
-        self._rank, self.device = _joined(config)
+        self._rank, self.device = joined(config)
         self.chief = self._rank == 0
         self.learner = learner.to(self.device)
         self._run: Callable[..., dict[str, Tensor]] = self.learner
@@ -299,10 +299,24 @@ class FrameTrainer:
         self._log.flush()
 
 
+def joined(config: TrainConfig) -> tuple[int, torch.device]:
+    """This process's number and device, after it has joined the others."""
+    kind = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if not (config.distributed and "WORLD_SIZE" in os.environ):
+        return 0, torch.device(kind)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=_PATIENCE)
+    if kind == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        torch.cuda.set_device(local)
+        return torch.distributed.get_rank(), torch.device("cuda", local)
+    return torch.distributed.get_rank(), torch.device(kind)
+
+
 @contextmanager
 def chief_first(config: TrainConfig) -> Iterator[None]:
     """Inside, the first process is alone, the others come after it: they find what it has made."""
-    rank, device = _joined(config)
+    rank, device = joined(config)
     together = config.distributed and torch.distributed.is_initialized()
     devices = [device.index] if device.type == "cuda" else None
     if together and rank:
@@ -323,20 +337,6 @@ def _groups(parameters: Mapping[str, Tensor], decay: float) -> list[dict[str, An
     wide = [value for value in parameters.values() if value.ndim > 1]
     flat = [value for value in parameters.values() if value.ndim <= 1]
     return [{"params": wide, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]
-
-
-def _joined(config: TrainConfig) -> tuple[int, torch.device]:
-    """This process's number and device, after it has joined the others."""
-    kind = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if not (config.distributed and "WORLD_SIZE" in os.environ):
-        return 0, torch.device(kind)
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=_PATIENCE)
-    if kind == "cuda":
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        torch.cuda.set_device(local)
-        return torch.distributed.get_rank(), torch.device("cuda", local)
-    return torch.distributed.get_rank(), torch.device(kind)
 
 
 def _writer(folder: Path) -> Any:

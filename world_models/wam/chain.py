@@ -54,20 +54,20 @@ class Chain:
     log_prob: Tensor
 
 
-def sample_chain(net: Wam, sigma: Sigma, past: Past, start: Tensor, random: torch.Generator, *, played: int) -> Chain:
+def sample_chain(net: Wam, sigma: Sigma, past: Past, start: Tensor, noise: Tensor, *, played: int) -> Chain:
     """Actions for the present, the last of `past`.
 
     Args:
-        net, sigma: the policy. past: known frames, of which the model sees one. start: (B, H, A) noise.
-        random: what is added is drawn from. played: E, control steps of a chunk that are played, and count.
+        net, sigma: the policy. past: known frames, of which the model sees one. start: (B, H, A) noise to begin with.
+        noise: (B, K, H, A) that steps add, standard normal. played: E, control steps of a chunk that are played, and
+            count.
     """
     memory, _ = net.remember(past)
     scale = sigma(_seen(net, past))
     actions, log_prob = [start], start.new_zeros(len(start))
     for k in range(sigma.steps):
         mean = _mean(net, past, memory, actions[-1], k, sigma.steps)
-        drawn = torch.randn(mean.shape, generator=random, device=random.device).to(mean.device)
-        actions.append(mean + scale[:, k] * drawn)
+        actions.append(mean + scale[:, k] * noise[:, k])
         log_prob = log_prob + _log_density(actions[-1], mean, scale[:, k], played)
     return Chain(torch.stack(actions, 1), log_prob)
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
-from pocketworlds.agents.rl.flow_ppo import FlowPPO, PPOSettings, advantages
+from pocketworlds.agents.rl.actor_critic import PPOSettings
+from pocketworlds.agents.rl.flow_ppo import FlowPPO
+from pocketworlds.agents.rl.rollout import advantages
 from pocketworlds.agents.wam.course import read_course
 from pocketworlds.agents.wam.training import look
 from pocketworlds.errors import TaskError, TrainingError
@@ -53,6 +55,9 @@ class Aim:
             "final_info": {"is_success": reward > 0.9},
         }
         return self._state, reward, yes, no, info
+
+    def close(self) -> None:
+        del self._state
 
     def _draw(self) -> None:
         self._state = self._rng.uniform(-1, 1, (self.num_envs, 2)).astype(np.float32)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from pocketworlds.agents.rl.actor_critic import PPOSettings
 from pocketworlds.agents.rl.course import read_course
-from pocketworlds.agents.rl.flow_ppo import FlowPPO, PPOSettings
+from pocketworlds.agents.rl.flow_ppo import FlowPPO
 from pocketworlds.agents.rl.steering import Steered, Steering, SteeringSettings, steerable
 from pocketworlds.agents.rl.training import train_rl
 from pocketworlds.agents.wam.policy import WamPolicy

@@ -136,3 +136,20 @@ def test_what_does_not_fit_is_refused() -> None:
         WamPolicy(stirred(past=2), execute=2)
     with pytest.raises(TaskError, match="steps of the flow"):
         WamPolicy(net, steps=0)
+
+
+def test_what_was_looked_at_stays_as_it_was() -> None:
+    """Another instruction, and another episode, change nothing of what was seen before."""
+    policy, env = WamPolicy(stirred()), made(2)
+    observation, _ = env.reset(seed=0)
+    env.close()
+    policy.reset(2)
+    first = policy.look(observation, ["push", "lift"], begun=np.ones(2, dtype=np.bool_))
+    before = {name: value.clone() for name, value in vars(first).items()}
+    policy.done(torch.ones(2, 4, 7))
+    second = policy.look(observation, ["push", "stack"], begun=np.array([False, True]))
+    for name, value in vars(first).items():
+        assert torch.equal(value, before[name]), name
+    assert torch.equal(second.told[0], first.told[0])
+    assert not torch.equal(second.told[1], first.told[1])
+    assert second.acted.flatten(1).any(1).tolist() == [True, False]

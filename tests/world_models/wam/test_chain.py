@@ -29,9 +29,10 @@ def test_the_density_of_a_chain_integrates_to_one_and_has_the_moments_of_what_is
     net = stirred(LINE)
     sigma, past = stirred_sigma(net, 2), past_of(LINE, 1, 1, seed=3)
     start = torch.tensor([[[0.4]]])
-    drawn = sample_chain(
-        net, sigma, repeated(past, 40_000), start.expand(40_000, 1, 1), torch.Generator().manual_seed(0), played=1
-    ).actions[:, :, 0, 0]
+    noise = torch.randn(40_000, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    drawn = sample_chain(net, sigma, repeated(past, 40_000), start.expand(40_000, 1, 1), noise, played=1).actions[
+        :, :, 0, 0
+    ]
     spread = drawn.std(0)
     axes = [drawn[:, k].mean() + spread[k] * torch.linspace(-6, 6, 121) for k in (1, 2)]
     grid = torch.cartesian_prod(*axes)
@@ -52,9 +53,9 @@ def test_what_was_drawn_has_the_probability_that_it_was_drawn_with(cameras: int)
     settings = settings_of(cameras=cameras)
     net, past = stirred(settings), past_of(settings, 6, 1)
     sigma = stirred_sigma(net, 3)
-    start = torch.randn(6, 4, 2, generator=torch.Generator().manual_seed(2))
+    start, *noise = torch.randn(4, 6, 4, 2, generator=torch.Generator().manual_seed(2))
     for played in (4, 2):
-        chain = sample_chain(net, sigma, past, start, torch.Generator().manual_seed(0), played=played)
+        chain = sample_chain(net, sigma, past, start, torch.stack(noise, 1), played=played)
         again = chain_log_prob(net, sigma, past, chain.actions, played=played)
         torch.testing.assert_close(again, chain.log_prob, rtol=1e-5, atol=1e-4)
         few = chain_log_prob(net, sigma, rows(past, slice(2)), chain.actions[:2], played=played)
