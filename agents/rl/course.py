@@ -26,13 +26,15 @@ class RLCourse(Strict):
     start: Annotated[str, Field(min_length=1)]
     env: str | None = None
     keywords: dict[str, Any] = Field(default_factory=dict)
-    backend: Literal["physics", "neural"] = "physics"
+    backend: Literal["physics", "neural", "mixed"] = "physics"
+    real: Annotated[float, Field(gt=0, lt=1)] = 0.5
     num_envs: Annotated[int, Field(ge=1)] = 256
     total_steps: Annotated[int, Field(ge=1)] = 2_000_000
     demonstrations: Annotated[int, Field(ge=0)] = 100
     noise: Annotated[float, Field(ge=0, le=1)] = 0.1
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[int, Field(ge=1)] = 20
+    log: bool = False
     device: str = ""
     shards: Annotated[int, Field(ge=1)] | None = None
     workers: Annotated[int, Field(ge=0)] = 0
@@ -40,6 +42,13 @@ class RLCourse(Strict):
     ppo: PPOSettings = PPOSettings()
     steering: SteeringSettings = SteeringSettings()
     exam: ExamSettings = ExamSettings()
+
+    @property
+    def ends(self) -> dict[str, int]:
+        """By simulator, the number of world before which its worlds end."""
+        if self.backend != "mixed":
+            return {self.backend: self.num_envs}
+        return {"physics": round(self.real * self.num_envs), "neural": self.num_envs}
 
     @property
     def execute(self) -> int | None:

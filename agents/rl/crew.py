@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ...envs import WorldVectorEnv
 from .actor_critic import ActorCritic
-from .rollout import Player, Rollout, Turn, Worlds
+from .rollout import Player, Rollout, Team, Turn, Worlds
 
-MakeWorlds = Callable[[int], Worlds]
-"""Makes so many worlds."""
+MakeWorlds = Callable[[int, int], Sequence[Worlds]]
+"""Makes the worlds from one number to before another, in batches that follow upon each other."""
 
 
 class Crew(ABC):
@@ -62,7 +62,7 @@ class Crew(ABC):
 class Alone(Crew):
     """One process, which plays one shard after another."""
 
-    def __init__(self, players: Sequence[Player]) -> None:
+    def __init__(self, players: Sequence[Player | Team]) -> None:
         """Takes the players of all shards, in their order."""
         self._players = players
 
@@ -73,7 +73,7 @@ class Alone(Crew):
     def close(self) -> None:
         """See `Crew`."""
         for player in self._players:
-            player.worlds.close()
+            player.close()
 
 
 class Together(Alone):
@@ -114,18 +114,38 @@ class Together(Alone):
         return found[0]
 
 
-def make_worlds(env_id: str, keywords: Mapping[str, Any], num_envs: int) -> WorldVectorEnv:
-    """Worlds to learn in.
+def make_worlds(
+    env_id: str, keywords: Mapping[str, Any], ends: Mapping[str, int], first: int, last: int
+) -> list[WorldVectorEnv]:
+    """Worlds to learn in, from number `first` to before `last`.
+
+    Args:
+        env_id, keywords: of `gym.make_vec`. ends: by backend, the number before which its worlds end, in rising order.
+        first, last: of the worlds.
 
     Raises:
         TaskError: see `WorldVectorEnv`.
     """
-    made = gym.make_vec(env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **keywords).unwrapped
-    assert isinstance(made, WorldVectorEnv)
+    made: list[WorldVectorEnv] = []
+    for backend, end in ends.items():
+        count = min(end, last) - first
+        if count > 0:
+            mode = AutoresetMode.SAME_STEP
+            env = gym.make_vec(env_id, num_envs=count, autoreset_mode=mode, backend=backend, **keywords).unwrapped
+            assert isinstance(env, WorldVectorEnv)
+            made.append(env)
+            first += count
     return made
 
 
-def make_players(make: MakeWorlds, num_envs: int, shards: int, which: Iterable[int]) -> list[Player]:
+def make_players(make: MakeWorlds, num_envs: int, shards: int, which: Iterable[int]) -> list[Team]:
     """Those of some of the shards that so many worlds are split into, all of one size but for one world."""
     ends = [k * num_envs // shards for k in range(shards + 1)]
-    return [Player(make(ends[k + 1] - ends[k]), first=ends[k], total=num_envs) for k in which]
+    found = []
+    for k in which:
+        players, first = [], ends[k]
+        for worlds in make(first, ends[k + 1]):
+            players.append(Player(worlds, first=first, total=num_envs))
+            first += worlds.num_envs
+        found.append(Team(players))
+    return found

@@ -25,7 +25,7 @@ from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
 from .actor_critic import ActorCritic, PPOSettings
 from .crew import Crew, MakeWorlds, make_players
-from .rollout import Player, Rollout, Turn
+from .rollout import Rollout, Team, Turn
 
 _LIVES = 3
 """Workers that may die at one place in one turn: more do not die by accident."""
@@ -54,7 +54,7 @@ class Worker:
         """Remembers what to make: what fails is told by `play`."""
         self._worlds, self._device = (make, num_envs, shards, which), device
         self._mind: ActorCritic | None = None
-        self._players: list[Player] = []
+        self._players: list[Team] = []
         self._version = -1
 
     def pid(self) -> int:

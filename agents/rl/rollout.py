@@ -153,6 +153,10 @@ class Player:
             told=told,
         )
 
+    def close(self) -> None:
+        """Frees what it holds."""
+        self.worlds.close()
+
     def _begin(self, mind: ActorCritic, turn: Turn) -> WamPolicy:
         """Begins episodes in all worlds."""
         policy, count = mind.policy(), self.worlds.num_envs
@@ -177,6 +181,22 @@ class Player:
         shape = (self._total, 1 + mind.sigma.steps, settings.chunk, settings.action_size)
         drawn = torch.randn(shape, generator=random)[self._first : self._first + self.worlds.num_envs].to(net.device)
         return drawn[:, 0], drawn[:, 1:]
+
+
+class Team:
+    """Players of batches that follow upon each other, such as of several simulators, as one."""
+
+    def __init__(self, players: Sequence[Player]) -> None:
+        self._players = players
+
+    def play(self, mind: ActorCritic, turn: Turn) -> Rollout:
+        """See `Player`."""
+        return Rollout.joined([player.play(mind, turn) for player in self._players])
+
+    def close(self) -> None:
+        """Frees what it holds."""
+        for player in self._players:
+            player.close()
 
 
 def _mixed(turn: Turn) -> int:

@@ -21,7 +21,7 @@ from ...envs import WorldVectorEnv
 from ...envs.backends.physics import processors
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
-from ...world_models.frames.training import TrainConfig, chief_first, joined
+from ...world_models.frames.training import TrainConfig, chief_first, joined, log_writer
 from ...world_models.resuming import save_numbers
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.model import load_wam, save_model
@@ -83,9 +83,10 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     work.mkdir(parents=True, exist_ok=True)
     with chief_first(here):
         data = _demonstrations(course, net, env_id, keywords, work, notify)
-    about = course.model_dump(exclude={"exam", "total_steps", "device", "shards", "workers", "ray"})
+    about = course.model_dump(exclude={"exam", "total_steps", "log", "device", "shards", "workers", "ray"})
     kept = work / f"training-{digest(about)}.safetensors"
-    make = partial(make_worlds, env_id, {"num_threads": _threads(course), **keywords, "backend": course.backend})
+    make = partial(make_worlds, env_id, {"num_threads": _threads(course), **keywords}, course.ends)
+    log = log_writer(work) if course.log and not rank else None
     crew, learner = _begun(course, net, data, make)
     try:
         lines = _go_on(learner, crew, kept)
@@ -97,12 +98,14 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
         while learner.steps < course.total_steps:
             told = learner.iterate()
             notify("learning", min(learner.steps / course.total_steps, 0.999))
+            _log(log, told, learner.steps)
             if learner.iterations % course.keep == 0 or learner.steps >= course.total_steps:
                 seconds = before + time.monotonic() - start - paused
                 begun = time.monotonic()
                 if crew.chief:
                     exams = _exams(course, learner.net, env_id, keywords)
                     lines.append(_line(told, learner, seconds, exams, course.exam.episodes))
+                    _log(log, {name: wins / course.exam.episodes for name, wins in exams.items()}, learner.steps)
                     _keep(kept, learner, lines)
                 learner.begin()
                 paused += time.monotonic() - begun
@@ -142,6 +145,10 @@ def count_shards(course: RLCourse) -> int:
     shards = players if course.shards is None else course.shards
     if course.algorithm == "steering" and max(course.workers, processes, shards) > 1:
         raise TaskError("algorithm=steering plays and learns in one process: leave out workers, shards and torchrun")
+    if course.algorithm == "steering" and course.backend == "mixed":
+        raise TaskError("algorithm=steering learns in one simulator: take backend=physics or backend=neural")
+    if course.backend == "mixed" and not 0 < course.ends["physics"] < course.num_envs:
+        raise TaskError(f"real={course.real:g} of {course.num_envs} worlds leaves one simulator none; take more worlds")
     if shards < players:
         raise TaskError(f"{told}, but shards={shards}: some would have nothing to play; leave out shards, or take more")
     if shards > course.num_envs:
@@ -150,11 +157,11 @@ def count_shards(course: RLCourse) -> int:
 
 
 def _begun(
-    course: RLCourse, net: Wam, data: Demonstrations | None, make: Callable[[int], WorldVectorEnv]
+    course: RLCourse, net: Wam, data: Demonstrations | None, make: Callable[[int, int], list[WorldVectorEnv]]
 ) -> tuple[Crew, FlowPPO | Steering]:
     """Who plays, and what learns."""
     if course.algorithm == "steering":
-        worlds = make(course.num_envs)
+        (worlds,) = make(0, course.num_envs)
         crew: Crew = Alone([Player(worlds)])
     else:
         crew = _crew(course, make)
@@ -236,6 +243,14 @@ def _line(
     found = {**told, **shares, "episodes": episodes}
     line = {name: f"{found[name]:.6g}" if name in found else "" for name in _COLUMNS}
     return {**line, "seconds": f"{seconds:.1f}", "steps": str(learner.steps)}
+
+
+def _log(log: Any, told: Mapping[str, float], steps: int) -> None:
+    """Scalars for TensorBoard, if there is a log."""
+    if log is not None:
+        for name, value in told.items():
+            log.add_scalar(name, value, steps)
+        log.flush()
 
 
 def _go_on(learner: FlowPPO | Steering, crew: Crew, kept: Path) -> list[dict[str, str]]:

@@ -144,7 +144,7 @@ class FrameTrainer:
         self._average = {name: value.detach().clone() for name, value in self._trained.items()}
         self._optimizer = torch.optim.AdamW(_groups(self._trained, config.decay), lr=config.rate, betas=(0.9, 0.99))
         self._lively = data.lively(config.length)
-        self._log = _writer(log) if log is not None and self.chief else None
+        self._log = log_writer(log) if log is not None and self.chief else None
         self._threads: ThreadPoolExecutor | None = None
         self._waiting: dict[int, Future[Batch]] = {}
         self.done = 0
@@ -339,7 +339,12 @@ def _groups(parameters: Mapping[str, Tensor], decay: float) -> list[dict[str, An
     return [{"params": wide, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]
 
 
-def _writer(folder: Path) -> Any:
+def log_writer(folder: Path) -> Any:
+    """TensorBoard's, which writes into a folder.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingDependencyError("a log needs TensorBoard, which is not installed: pip install tensorboard")
     from torch.utils.tensorboard import SummaryWriter

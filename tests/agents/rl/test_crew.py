@@ -19,12 +19,12 @@ from pocketworlds.agents.wam import course as wam_course
 from pocketworlds.agents.wam.training import look
 from pocketworlds.errors import TaskError
 from pocketworlds.world_models.wam.chain import chain_log_prob
-from pocketworlds.world_models.wam.model import load_wam, save_wam
+from pocketworlds.world_models.wam.model import load_wam, save_model
 from pocketworlds.world_models.wam.network import Wam
 
 ID = "PocketWorlds/Reach-v0"
 KEYWORDS = {"max_episode_steps": 10, "num_threads": 1}
-MAKE = partial(make_worlds, ID, KEYWORDS)
+MAKE = partial(make_worlds, ID, KEYWORDS, {"physics": 5})
 
 
 def small(seed: int = 0) -> Wam:
@@ -66,8 +66,10 @@ def played(crew: Crew, mind: ActorCritic) -> list[Rollout]:
         crew.close()
 
 
-def alone(num_envs: int, shards: int, **keywords: object) -> Alone:
-    return Alone(make_players(partial(make_worlds, ID, KEYWORDS | keywords), num_envs, shards, range(shards)))
+def alone(num_envs: int, shards: int, **ends: int) -> Alone:
+    """Worlds in simulators that end before these numbers; without any, all of physics."""
+    make = partial(make_worlds, ID, KEYWORDS, ends or {"physics": num_envs})
+    return Alone(make_players(make, num_envs, shards, range(shards)))
 
 
 def test_shards_change_nothing() -> None:
@@ -82,6 +84,18 @@ def test_shards_change_nothing() -> None:
     assert torch.equal(whole[0].state[0, :6], other[0].state[0])  # the same episodes
     assert not torch.equal(whole[0].actions[0], whole[1].actions[0])
     assert not torch.equal(whole[0].state[0], whole[2].state[0])
+
+
+def test_worlds_of_two_simulators_are_what_they_are_alone() -> None:
+    net = mind()
+    physics, neural = played(alone(5, 1), net), played(alone(5, 1, neural=5), net)
+    for shards in (1, 2):  # the second begins amid the worlds of physics
+        for number, mixed in enumerate(played(alone(5, shards, physics=3, neural=5), net)):
+            told = numbers(mixed)
+            for name, value in numbers(physics[number]).items():
+                torch.testing.assert_close(told[name][:, :3], value[:, :3])
+                torch.testing.assert_close(told[name][:, 3:], numbers(neural[number])[name][:, 3:])
+    assert not torch.equal(physics[1].state, neural[1].state)
 
 
 def test_a_rollout_has_the_probabilities_that_it_was_drawn_with() -> None:
@@ -114,7 +128,9 @@ torch.save(net.state_dict(), folder / f"{rank}.pt")
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """As `torchrun` starts them; interrupted on the way; with minibatches of which some have a single row."""
     start = tmp_path / "start.safetensors"
-    save_wam(start, small(), trained_on={"env_id": ID, "keywords": {**KEYWORDS, "max_episode_steps": 20}}, measured={})
+    save_model(
+        start, small(), trained_on={"env_id": ID, "keywords": {**KEYWORDS, "max_episode_steps": 20}}, measured={}
+    )
     told = [f"start={start}", "num_envs=4", "demonstrations=2", "keep=2", "exam.episodes=2", "device=cpu"]
     told += ["ppo.decisions=5", "ppo.minibatch=19", "ppo.warmup=1", "ppo.rate=0.001", "ppo.target_kl=10"]
     script = tmp_path / "rank.py"
@@ -141,7 +157,7 @@ def test_a_command_with_workers_learns_what_one_process_learns(tmp_path: Path) -
     """It goes on with workers, on a cluster of its own, where one process was interrupted."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'pocketworlds[ray]'")
     start = tmp_path / "start.safetensors"
-    save_wam(start, small(), trained_on={"env_id": ID, "keywords": KEYWORDS}, measured={})
+    save_model(start, small(), trained_on={"env_id": ID, "keywords": KEYWORDS}, measured={})
     told = [f"start={start}", "num_envs=4", "ppo.anchor=0", "keep=2", "exam.episodes=2", "shards=2", "device=cpu"]
     told += ["ppo.decisions=5", "ppo.minibatch=10", "ppo.warmup=1", "ppo.rate=0.001", "ray.resources={desk: 1}"]
 

@@ -14,7 +14,7 @@ import torch
 from pocketworlds.agents.rl import ray_crew
 from pocketworlds.agents.rl.crew import make_players, make_worlds
 from pocketworlds.agents.rl.ray_crew import RayCrew, RaySettings
-from pocketworlds.agents.rl.rollout import Rollout, Turn
+from pocketworlds.agents.rl.rollout import Rollout, Turn, Worlds
 from pocketworlds.errors import MissingDependencyError, TaskError, TrainingError
 
 from .test_crew import ID, KEYWORDS, MAKE, alone, assert_same, mind, played, turns
@@ -46,9 +46,9 @@ def test_workers_play_what_one_process_plays(crew: RayCrew) -> None:
 
 
 def test_a_neural_simulator_is_played_by_workers(cluster: None) -> None:
-    crew = RayCrew(partial(make_worlds, ID, KEYWORDS | {"backend": "neural"}), 5, 2, 1, RaySettings())
+    crew = RayCrew(partial(make_worlds, ID, KEYWORDS, {"neural": 5}), 5, 2, 1, RaySettings())
     net = mind()
-    for one, other in zip(played(alone(5, 2, backend="neural"), net), played(crew, net), strict=True):
+    for one, other in zip(played(alone(5, 2, neural=5), net), played(crew, net), strict=True):
         assert_same(one, other)
     assert ray.is_initialized()  # it was there before
 
@@ -90,19 +90,24 @@ def test_a_worker_that_is_killed_loses_its_rollout_and_no_more(crew: RayCrew) ->
     assert_same(after, Rollout.joined([each.play(net, Turn(0, 2, False)) for each in (stays, comes)]))
     assert not torch.equal(dies.play(net, Turn(0, 1, False)).state, found.state[:, 2:])
     for player in (stays, dies, comes):
-        player.worlds.close()
+        player.close()
+
+
+def exits(first: int, last: int) -> list[Worlds]:
+    """What makes no worlds."""
+    os._exit(first)
 
 
 def test_workers_that_die_again_and_again_end_the_training(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_crew, "_LIVES", 1)
-    crew = RayCrew(os._exit, 2, 1, 1, RaySettings())  # type: ignore[arg-type]  # instead of making worlds
+    crew = RayCrew(exits, 2, 1, 1, RaySettings())
     with pytest.raises(TrainingError, match=r"worker 0 has died 2 times in iteration 7 .*fewer worlds"):
         crew.play(mind(), Turn(0, 7, True))
     crew.close()
 
 
 def test_what_is_wrong_in_a_worker_is_told_as_it_is_here(cluster: None) -> None:
-    crew = RayCrew(partial(make_worlds, ID, {"robot": "butler"}), 2, 1, 1, RaySettings())
+    crew = RayCrew(partial(make_worlds, ID, {"robot": "butler"}, {"physics": 2}), 2, 1, 1, RaySettings())
     with pytest.raises(TaskError, match="butler"):
         crew.play(mind(), Turn(0, 0, True))
     crew.close()

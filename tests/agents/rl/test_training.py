@@ -16,6 +16,7 @@ from pocketworlds.digital_cousins.config import read_config as read_axes
 from pocketworlds.envs.builtin import builtin_scene
 from pocketworlds.errors import CheckpointError, TaskError
 from pocketworlds.world_models.wam.model import load_wam
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
 def quiet(stage: str, share: float) -> None:
@@ -82,10 +83,15 @@ def test_cousins_that_were_held_out_are_tried_too(start: Path, tmp_path: Path) -
     assert alone["after"]["exam"] == found["after"]["exam"]
 
 
-def test_it_learns_in_a_neural_simulator(start: Path, tmp_path: Path) -> None:
-    course = read_course(told(start, "backend=neural", "total_steps=100", "ppo.anchor=0"))
+@pytest.mark.parametrize("backend", ["neural", "mixed"])
+def test_it_learns_in_a_neural_simulator_and_in_both(backend: str, start: Path, tmp_path: Path) -> None:
+    course = read_course(told(start, f"backend={backend}", "total_steps=100", "ppo.anchor=0", "log=true"))
     _, found = train_rl(course, tmp_path / "work", tmp_path / "a.safetensors", quiet)
-    assert found["backend"] == "neural"
+    assert found["backend"] == backend
+    log = EventAccumulator(str(tmp_path / "work"))
+    log.Reload()
+    assert [event.step for event in log.Scalars("exam")][-1] == found["steps"]
+    assert {"reward", "explained"} <= set(log.Tags()["scalars"])
 
 
 def test_what_makes_no_sense_is_named(start: Path, tmp_path: Path) -> None:
@@ -100,10 +106,12 @@ def test_what_makes_no_sense_is_named(start: Path, tmp_path: Path) -> None:
         read_course([])
     for override, said in (
         ("keywords.obs_mode=rgb", "'obs_mode' is not to be given here"),
+        ("backend=mixed real=0.1", "leaves one simulator none"),
+        ("backend=mixed algorithm=steering", "learns in one simulator"),
         ("demonstrations=0", "the anchor needs demonstrations"),
         ("exam.episodes=0", "ask for some episodes"),
     ):
         with pytest.raises(TaskError, match=said):
-            train_rl(read_course(told(start, override)), tmp_path, tmp_path / "x.safetensors", quiet)
+            train_rl(read_course(told(start, *override.split())), tmp_path, tmp_path / "x.safetensors", quiet)
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         train_rl(read_course(told(tmp_path / "none.safetensors")), tmp_path, tmp_path / "x.safetensors", quiet)
