@@ -130,8 +130,8 @@ class FlowPPO:
         moving = self.iterations >= settings.warmup
         advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
         told: dict[str, list[float]] = {}
+        batches = -(-count // settings.minibatch)
         for _ in range(settings.epochs):
-            divergence: list[float] = []
             for batch in torch.split(torch.randperm(count, generator=self._random), settings.minibatch):
                 rows, counts = self._crew.mine(batch)
                 share = counts / len(batch)
@@ -140,17 +140,13 @@ class FlowPPO:
                 if moving:
                     losses |= self._policy_losses(rollout, advantage, rows, share)
                 found = self._step(losses)
-                if moving:
-                    divergence.append(found.pop("kl"))
+                moving = moving and found["kl"] <= settings.target_kl
                 for name, value in found.items():
                     told.setdefault(name, []).append(value)
-            if moving:
-                told.setdefault("kl", []).append(float(np.mean(divergence)))
-                if told["kl"][-1] > settings.target_kl:
-                    break
         spread = float(rollout.target.var())
         found = {name: float(np.mean(values)) for name, values in told.items()}
-        return {**found, "explained": 1 - found["value"] / max(spread, 1e-8), "epochs": float(len(told.get("kl", [])))}
+        found |= {"explained": 1 - found["value"] / max(spread, 1e-8), "epochs": len(told.get("kl", [])) / batches}
+        return found | ({"kl": told["kl"][-1]} if "kl" in told else {})
 
     def _policy_losses(self, rollout: Rollout, advantage: Tensor, rows: Tensor, share: float) -> dict[str, Tensor]:
         """What these rows add to the losses of a batch of which each is such a share."""
@@ -173,7 +169,8 @@ class FlowPPO:
         return found
 
     def _step(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
-        """A step down the sum of losses but "kl"; what all processes together found them to be."""
+        """A step down the sum of losses but "kl", of the critic alone if that is too much; what all processes together
+        found them to be."""
         optimizers = [self._critic, self._actor] if "policy" in losses else [self._critic]
         learned = [[value for group in each.param_groups for value in group["params"]] for each in optimizers]
         for optimizer in optimizers:
@@ -181,7 +178,9 @@ class FlowPPO:
         torch.stack([loss for name, loss in losses.items() if name != "kl"]).sum().backward()  # type: ignore[no-untyped-call]
         told = torch.stack([loss.detach() for loss in losses.values()])
         told = self._crew.added([value for each in learned for value in each], told)
-        for optimizer, values in zip(optimizers, learned, strict=True):
+        found = dict(zip(losses, told.tolist(), strict=True))
+        far = found.get("kl", 0.0) > self._settings.target_kl
+        for optimizer, values in list(zip(optimizers, learned, strict=True))[: 1 if far else 2]:
             nn.utils.clip_grad_norm_(values, self._settings.grad)
             optimizer.step()
-        return dict(zip(losses, told.tolist(), strict=True))
+        return found

@@ -118,7 +118,7 @@ def test_the_policy_stays_while_the_critic_warms_up() -> None:
     learner = FlowPPO(Aim(64), net, PPOSettings(decisions=1, minibatch=32, warmup=2, anchor=0, rate=1e-3), seed=0)
     told = [learner.iterate() for _ in range(3)]
     assert [each["epochs"] for each in told[:2]] == [0, 0]
-    assert told[2]["epochs"] >= 1
+    assert 0 < told[2]["epochs"] <= 4
     assert [each["steps"] for each in told] == [128, 256, 384]
     changed = [name for name, value in net.state_dict().items() if not torch.equal(value, before[name])]
     assert "action_head.weight" in changed
