@@ -22,7 +22,8 @@ class PPOSettings(Strict):
         decisions: of every world between two updates. flow_steps: K, of the chain. execute: E, control steps of a
             decision that are played; None: the whole chunk.
         epochs, minibatch: of an update, decisions of all worlds. rate, critic_rate: of Adam. warmup: iterations in
-            which the critic alone learns. clip: of the ratio. target_kl: the policy stays for the rest of an update beyond it.
+            which the critic alone learns. clip: of the ratio. target_kl: beyond it the policy stays as it is for the
+            rest of an update.
         gamma: discount of a control step. lam: of generalised advantages, per decision. noise: sigma of the chain to
             begin with. anchor: weight of the loss on demonstrations, anchor_batch: windows of them a minibatch.
         grad: largest norm of a gradient.
