@@ -36,12 +36,14 @@ class Confidence:
             "neural/doubt": np.zeros(num_envs),
             "neural/ood": np.zeros(num_envs, dtype=np.bool_),
         }
-        self.reset(np.arange(num_envs))
+        self._tell(np.arange(num_envs))
+        self._begun = {name: values[:1].copy() for name, values in self.told.items()}
 
     def reset(self, ids: Ids) -> None:
         """Begins episodes in worlds `ids` (m,)."""
         self.signs.reset(torch.from_numpy(ids))
-        self._tell(ids)
+        for name, values in self._begun.items():  # all episodes begin alike
+            self.told[name][ids] = values
 
     def add(self, ids: Ids, doubt: Tensor) -> None:
         """Takes what a step in worlds `ids` (m,) said of itself (m, 3); see `Dynamics.step`."""

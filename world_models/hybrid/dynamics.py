@@ -303,7 +303,7 @@ class Dynamics(nn.Module):
             0, everything.world, self.novelty(geometry.traits[everything.scene, everything.body]), "amax"
         )
         free = everything.body < geometry.free
-        mine = replace(sight, around=everything[free])
+        mine = replace(sight, around=everything[free]) if geometry.parts else sight
         if len(mine.around.world):
             motion = self.move_free(
                 self.free_inputs(geometry, state, target, mine, after), geometry, state, mine, after
@@ -318,7 +318,7 @@ class Dynamics(nn.Module):
             rotation[rows] = torch.where(go[:, None, None], turned, around.rotation)
             velocity[rows] = motion.speed.mean(0) * go[:, None]
             doubt.scatter_reduce_(0, around.world, _spread(motion.shift) * go, "amax")
-        mine = replace(sight, around=everything[~free])
+        mine = replace(sight, around=everything[~free] if geometry.parts else everything[:0])
         if len(mine.around.world):
             motion = self.move_part(
                 self.part_inputs(geometry, state, target, mine, after), geometry, state, mine, after
