@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from ..envs import WorldVectorEnv
 from ..envs.backends.neural import NeuralSimulator
 from ..envs.simulator import Array, Sensors
+from ..errors import CheckpointError
+from ..world_models.hybrid.dynamics import Dynamics
+from ..world_models.hybrid.model import load_model, save_model
 from ..world_models.hybrid.trust import Trust
 from .experience import Practice
 from .play import MixedPlay
@@ -33,7 +36,7 @@ class Rehearsal:
 
     Attributes:
         error: (n, T) how far off [m] the thing is that is off most: an object, or the handle of a part.
-        numbers: (n, T, SIGNS), recent: (n, T, 2): see `world_models.hybrid.trust.Signs`.
+        numbers: (n, T, SIGNS), recent: (n, T, 4): see `world_models.hybrid.trust.Signs`.
         good: (n,) episodes in which neither diverged.
     """
 
@@ -61,6 +64,26 @@ def calibrate(practices: Sequence[Practice], checkpoint: Path, notify: Notify | 
     trust = Trust()
     trust.fit(numbers, error, recent)
     return trust
+
+
+def recalibrate(checkpoint: Path, out: Path, notify: Notify | None = None) -> Dynamics:
+    """Writes a model anew that is rehearsed again, in what its card says it was made from; it learns nothing more.
+
+    Raises:
+        CheckpointError: it cannot be used, or its card does not say what it was made from. TaskError: see `rehearse`.
+    """
+    dynamics, _, card = load_model(checkpoint)
+    told = card.trained_on.get("practices") or ()
+    try:
+        practices = [Practice(**each) for each in told]
+    except TypeError:
+        practices = []
+    if not practices:
+        raise CheckpointError(f"{checkpoint}: its card does not say what it was made from; train it again")
+    trust = calibrate(practices, checkpoint, notify)
+    kept = {name: getattr(card, name) for name in ("trained_on", "horizon", "measured")}
+    save_model(out, dynamics, trust, robot=card.robot, **kept)
+    return dynamics
 
 
 def rehearse(practice: Practice, checkpoint: Path) -> Rehearsal:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import TaskError
 from ..progress import StageProgress
 from .session import AsJson, Debug, Session, say
 
@@ -23,6 +24,10 @@ def train_neural(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.safetensors", help="The checkpoint to make.")
     ] = Path("out/neural/model.safetensors"),
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.safetensors", help="Learn nothing, rehearse this model again: how sure it may be."),
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -31,9 +36,15 @@ def train_neural(
         from ..agents.overrides import given
 
         start, told = time.monotonic(), settings or []
+        if calibrate is not None and told:
+            raise TaskError(f"--calibrate takes no settings, got {told[0]!r}: the model's card says what to rehearse")
         make = _hybrid if given(told, "model", "hybrid") == "hybrid" else _frames
         with StageProgress() as progress:
-            size, measured = make(told, out.parent / f"{out.stem}.work", out, session.watched(progress.notify))
+            notify = session.watched(progress.notify)
+            if calibrate is not None:
+                size, measured = _rehearsed(calibrate, out, notify)
+            else:
+                size, measured = make(told, out.parent / f"{out.stem}.work", out, notify)
         seconds = time.monotonic() - start
         if as_json:
             session.answer({"checkpoint": str(out), "seconds": seconds, "parameters": size, **measured})
@@ -48,6 +59,14 @@ def train_neural(
                         f"with other actions {found['shuffled_moving']:.1f}",
                     )
             say(session.console, f'  gym.make("PocketWorlds/Scan-v0", backend="neural", checkpoint="{out}", ...)')
+
+
+def _rehearsed(checkpoint: Path, out: Path, notify: Callable[[str, float], None]) -> tuple[int, Found]:
+    from ..agents.calibration import recalibrate
+
+    dynamics = recalibrate(checkpoint, out, lambda done, count: notify("rehearsing", done / count))
+    notify("rehearsing", 1.0)
+    return dynamics.size, {}
 
 
 def _hybrid(settings: list[str], work: Path, out: Path, notify: Callable[[str, float], None]) -> tuple[int, Found]:

@@ -23,9 +23,10 @@ class Confidence:
         signs: what happened in their episodes.
         told: what infos say, live: `neural/uncertainty` [m], how far the position of any thing is off at most, nine
             times in ten, and as many times more as the world is strange (infinite where the model was not calibrated);
-            `neural/strangeness`, how much the networks disagree, or how unlike all that they learned from the things
-            around the hand are: 1 is the most that is usual; `neural/doubt`, that or the uncertainty over `LOST`,
-            whichever is more; `neural/ood`, whether it is more than 1.
+            `neural/strangeness`, how much the networks disagree, how far out the robot's joints and their speeds are,
+            or how unlike all that they learned from the things around the hand are: 1 is the most that is usual;
+            `neural/doubt`, that or the uncertainty over `LOST`, whichever is more; `neural/ood`, whether it is more
+            than 1.
     """
 
     def __init__(self, num_envs: int, trust: Trust) -> None:
@@ -36,15 +37,17 @@ class Confidence:
             "neural/doubt": np.zeros(num_envs),
             "neural/ood": np.zeros(num_envs, dtype=np.bool_),
         }
-        self.reset(np.arange(num_envs))
+        self._tell(np.arange(num_envs))
+        self._begun = {name: values[:1].copy() for name, values in self.told.items()}
 
     def reset(self, ids: Ids) -> None:
         """Begins episodes in worlds `ids` (m,)."""
         self.signs.reset(torch.from_numpy(ids))
-        self._tell(ids)
+        for name, values in self._begun.items():  # all episodes begin alike
+            self.told[name][ids] = values
 
     def add(self, ids: Ids, doubt: Tensor) -> None:
-        """Takes what a step in worlds `ids` (m,) said of itself (m, 3); see `Dynamics.step`."""
+        """Takes what a step in worlds `ids` (m,) said of itself (m, 5); see `Dynamics.step`."""
         self.signs.add(torch.from_numpy(ids), doubt)
         self._tell(ids)
 

@@ -112,47 +112,56 @@ class NeuralSimulator:
         self.confidence = Confidence(num_envs, trust)
         self._sensors = self._places.arrays(num_envs)
 
+    @torch.inference_mode()
     def reset(self, ids: Ids, episodes: Episodes) -> None:
         """See `Simulator`."""
         self._assign(ids, episodes.member)
         state = self._places.start(self._geometry, episodes)
         sight = self._geometry.see(state)
         target = state.filtered
-        with torch.no_grad():
-            force = self._dynamics.forces(self._dynamics.force_inputs(state, target, sight))
-            state = replace(state, force=self._dynamics.newtons(force))
+        force = self._dynamics.forces(self._dynamics.force_inputs(state, target, sight))
+        state = replace(state, force=self._dynamics.newtons(force))
         self._put(ids, state, sight)
         self.confidence.reset(ids)
         self._read(ids, state, sight.hand, target)
         self._controller.reset(ids, self._sensors)
 
+    @torch.inference_mode()
     def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
-        whole = len(rows) == self.num_envs
-        target = torch.from_numpy(self._places.ordered(self._controller.target(rows, action[rows], self._sensors)))
-        chosen = torch.from_numpy(rows)
-        state, sight = (self._state, self._sight) if whole else (self._state[chosen], self._sight.of(chosen))
-        after, sight, doubt = self._dynamics.step(self._geometry, state, target, sight)
-        good = (
-            torch.stack([getattr(after, item.name).flatten(1).sum(1) for item in fields(after)[1:]]).sum(0).isfinite()
-        )
-        failed = np.zeros(self.num_envs, dtype=np.bool_)
-        if whole and bool(good.all()):
-            self._state, self._sight = after, sight
+        told = self._places.ordered(self._controller.target(rows, action[rows], self._sensors))
+        together = 2 * len(rows) >= self.num_envs  # the few that are not asked for come along, and are put back
+        if together:
+            state, sight, at = self._state, self._sight, rows
+            targets = np.zeros((self.num_envs, told.shape[1]), dtype=np.float32)
+            targets[rows] = told
+            target = torch.from_numpy(targets)
         else:
-            fine = good.nonzero()[:, 0]
-            failed[rows[~good.numpy()]] = True
-            rows, after, sight, target, doubt = (
-                rows[good.numpy()],
-                after[fine],
-                sight.of(fine),
-                target[fine],
-                doubt[fine],
-            )
-            self._put(rows, after, sight)
+            chosen = torch.from_numpy(rows)
+            state, sight, at = self._state[chosen], self._sight.of(chosen), np.arange(len(rows))
+            target = torch.from_numpy(told)
+        after, seen, doubt = self._dynamics.step(self._geometry, state, target, sight)
+        good = after.finite().numpy()[at]
+        failed = np.zeros(self.num_envs, dtype=np.bool_)
+        failed[rows[~good]] = True
+        rows, at = rows[good], at[good]
+        chosen = torch.from_numpy(at)
+        doubt = doubt[chosen]
+        if together:
+            others = np.ones(self.num_envs, dtype=np.bool_)
+            others[rows] = False
+            rest = torch.from_numpy(np.flatnonzero(others))
+            if len(rest):
+                after.put(rest, state[rest])
+                seen = seen.put(rest, sight.of(rest))
+            self._state, self._sight = after, seen
+        else:
+            after, seen, target = after[chosen], seen.of(chosen), target[chosen]
+            self._put(rows, after, seen)
+            at = np.arange(len(rows))
         self.confidence.add(rows, doubt)
-        self._read(rows, after, sight.hand, target)
+        self._read(rows, after, seen.hand, target, at)
         return failed
 
     def diagnostics(self) -> dict[str, NDArray[Any]]:
@@ -180,6 +189,7 @@ class NeuralSimulator:
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
 
+    @torch.inference_mode()
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
@@ -241,10 +251,10 @@ class NeuralSimulator:
         self._state.put(rows, state)
         self._sight = self._sight.put(rows, sight)
 
-    def _read(self, ids: Ids, state: State, hand: Hand, target: Tensor) -> None:
-        """Refreshes the sensors of worlds `ids` (m,) from their states."""
+    def _read(self, ids: Ids, state: State, hand: Hand, target: Tensor, at: Ids | None = None) -> None:
+        """Refreshes the sensors of worlds `ids` (m,) from states, theirs being at `at` (m,), by default all."""
         for name, values in self._places.sensors(self._geometry, state, hand, target).items():
-            self._sensors[name][ids] = values
+            self._sensors[name][ids] = values if at is None or len(at) == len(values) else values[at]
 
     def _pose(self, ids: Ids) -> None:
         """Refreshes where everything is in worlds `ids`, for pictures."""

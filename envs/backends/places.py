@@ -206,7 +206,9 @@ class Places:
 
 def _placed(base: Array, turned: Array, points: Array) -> Array:
     """Points (n, K, 3) from the frames of bases (n, 3), (n, 3, 3) to the world's."""
-    return np.asarray(base[:, None] + (points[:, :, None, :] * turned[:, None]).sum(3))
+    x, y, z = points[..., :1], points[..., 1:2], points[..., 2:]
+    turned = turned[:, None]
+    return np.asarray(base[:, None] + (turned[..., 0] * x + turned[..., 1] * y + turned[..., 2] * z))
 
 
 def _centers(world: World) -> Array:

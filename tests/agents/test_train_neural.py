@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from pocketworlds import TaskError
+from pocketworlds.agents.calibration import recalibrate
 from pocketworlds.agents.course import ALONE, make_course, read_settings
 from pocketworlds.agents.experience import Practice, gather
 from pocketworlds.agents.train_neural import Course, prepare, train_neural
+from pocketworlds.errors import CheckpointError
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
 from pocketworlds.world_models.hybrid.experience import Experience
-from pocketworlds.world_models.hybrid.model import load_model
+from pocketworlds.world_models.hybrid.model import load_model, save_model
 from pocketworlds.world_models.hybrid.training import TrainConfig, Trainer
 
 SHORT = TrainConfig(steps=8, warmup=2, stages=((0.5, 1, 16), (0.5, 3, 8)), robot_batch=16)
@@ -85,6 +87,23 @@ def test_a_model_is_made_and_plays(tmp_path: Path):
     env.reset(seed=0)
     assert np.isfinite(env.step(env.action_space.sample())[0]).all()
     env.close()
+
+
+def test_a_model_is_rehearsed_again_and_learns_nothing_more(tmp_path: Path):
+    """As it was rehearsed when it was made, whatever it said of itself in between."""
+    made, forgot, again = (tmp_path / f"{name}.safetensors" for name in ("made", "forgot", "again"))
+    train_neural(course("Push-v0"), tmp_path / "work", made, quiet)
+    dynamics, trust, card = load_model(made)
+    save_model(forgot, dynamics, robot=card.robot, trained_on=card.trained_on, horizon=7, measured={"audit": {}})
+    recalibrate(forgot, again)
+    same, anew, told = load_model(again)
+    for one, other in ((dynamics, same), (trust, anew)):
+        for name, values in one.state_dict().items():
+            assert torch.equal(values, other.state_dict()[name]), name
+    assert (told.trained_on, told.horizon, told.measured) == (card.trained_on, 7, {"audit": {}})
+    save_model(forgot, dynamics, robot=card.robot)
+    with pytest.raises(CheckpointError, match="does not say what it was made from"):
+        recalibrate(forgot, again)
 
 
 def test_training_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path: Path):

@@ -132,6 +132,15 @@ class Dynamics(nn.Module):
         beyond: Tensor = torch.maximum(low - traits, traits - high).amax(1).clamp_min(0.0)
         return beyond
 
+    def unrest(self, state: State) -> Tensor:
+        """How far (n,) the position or the speed of any of the robot's joints is from the mean of those that it learned
+        from, in squares of their spreads: what is usual must not drown what else is strange."""
+        usual, count = self.inputs["robot"], 2 * self.shape.links
+        assert isinstance(usual, Normaliser)
+        motion = torch.cat([state.joints, state.speeds], 1)
+        farthest: Tensor = ((motion - usual.mean[:count]) * usual.scale[:count]).square().amax(1)
+        return farthest
+
     def run(self, name: str, inputs: Tensor) -> Tensor:
         """Outputs (M, N, ...) of one of the ensembles."""
         found: Tensor = self.networks[name](self.inputs[name](inputs))
@@ -285,11 +294,13 @@ class Dynamics(nn.Module):
                 the state.
 
         Returns:
-            The next state and what is seen then; and (n, 4) how far the networks disagree about where things go [m],
+            The next state and what is seen then; and (n, 5) how far the networks disagree about where things go [m],
             and about the robot, in parts of what is usually left of its motion by a linear model; how near the hand
-            is to things, 1 in contact; and how unlike those that they learned from the things around it are.
+            is to things, 1 in contact; how unlike those that they learned from the things around it are; and how
+            unusual the robot's motion is, see `unrest`.
         """
         guesses = self.move_robot(self.robot_inputs(state, target, sight))
+        unrest = self.unrest(state)
         found = guesses.mean(0)
         links = self.shape.links
         joints, speeds = state.joints + found[:, :links], found[:, links:]
@@ -303,7 +314,7 @@ class Dynamics(nn.Module):
             0, everything.world, self.novelty(geometry.traits[everything.scene, everything.body]), "amax"
         )
         free = everything.body < geometry.free
-        mine = replace(sight, around=everything[free])
+        mine = replace(sight, around=everything[free]) if geometry.parts else sight
         if len(mine.around.world):
             motion = self.move_free(
                 self.free_inputs(geometry, state, target, mine, after), geometry, state, mine, after
@@ -318,7 +329,7 @@ class Dynamics(nn.Module):
             rotation[rows] = torch.where(go[:, None, None], turned, around.rotation)
             velocity[rows] = motion.speed.mean(0) * go[:, None]
             doubt.scatter_reduce_(0, around.world, _spread(motion.shift) * go, "amax")
-        mine = replace(sight, around=everything[~free])
+        mine = replace(sight, around=everything[~free] if geometry.parts else everything[:0])
         if len(mine.around.world):
             motion = self.move_part(
                 self.part_inputs(geometry, state, target, mine, after), geometry, state, mine, after
@@ -346,7 +357,7 @@ class Dynamics(nn.Module):
         sight = geometry.see(state, after)
         force = self.newtons(self.forces(self.force_inputs(state, target, sight)))
         near = _contact(sight.near.amin(1))
-        return replace(state, force=force), sight, torch.stack([doubt, about_robot, near, novelty], 1)
+        return replace(state, force=force), sight, torch.stack([doubt, about_robot, near, novelty, unrest], 1)
 
     # -- what several networks see ---------------------------------------------------------------------------------
 

@@ -14,8 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .kinematics import dot
-
 Array = NDArray[np.float64]
 Distance = Callable[[Array], Array]
 """Signed distances (n,) [m], negative inside, of points (n, 3)."""
@@ -86,10 +84,10 @@ class Fields(nn.Module):
         strides = np.stack([(last[:, 1] + 1) * (last[:, 2] + 1), last[:, 2] + 1, np.ones(len(fields))], 1)
         numbers = {
             "table": table,
-            "low": np.array([field.low for field in fields]),
-            "cell": np.array([field.cell for field in fields])[:, None],
-            "last": last,
-            "strides": strides,
+            "low": np.array([field.low for field in fields]).T,
+            "cell": np.array([field.cell for field in fields]),
+            "last": last.T,
+            "strides": strides.T,
         }
         for name, values in numbers.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32), persistent=False)
@@ -102,24 +100,21 @@ class Fields(nn.Module):
 
         Points outside of a grid get the distance at its border, and the way there on top.
         """
-        which = which[:, None]
+        which, at = which[:, None], points.movedim(-1, 0)
         if self._fine:
             inner = self.insets[which]
-            apart = (points - self.low[inner]) / self.cell[inner]
-            within = ((apart >= 0) & (apart <= self.last[inner] + 1)).all(-1)
+            apart = (at - self.low[:, inner]) / self.cell[inner]
+            within = ((apart >= 0) & (apart <= self.last[:, inner] + 1)).all(0)
             which = torch.where(within, inner, which)
-        low, cell, last = self.low[which], self.cell[which], self.last[which]
-        place = (points - low) / cell
-        index = torch.minimum(place.detach().nan_to_num().floor().clamp_min(0.0), last)
-        flat = dot(index, self.strides[which]).long() + self.starts[which]
-        found = self.table[flat]
-        apart = (place - index - 0.5) * cell
-        inside = torch.maximum(torch.minimum(apart, cell / 2), -cell / 2)
-        slope = found[..., 1:]
-        beyond = apart - inside
-        distance = found[..., 0] + dot(slope, inside) + _length(beyond)
-        return distance, slope
-
-
-def _length(vector: Tensor) -> Tensor:
-    return dot(vector, vector).clamp_min(1e-20).sqrt()
+        last, strides = self.last[:, which], self.strides[:, which]
+        place = (at - self.low[:, which]) / self.cell[which]
+        index = torch.minimum(place.detach().floor().clamp_min(0.0), last)
+        x, y, z = index * strides
+        flat = ((x + y + z).long() + self.starts[which]).clamp(0, len(self.table) - 1)  # what is not finite is nowhere
+        found = self.table.index_select(0, flat.flatten()).view(*flat.shape, 4)
+        apart = place - index
+        inside = apart.clamp(0.0, 1.0)
+        (a, b, c), (x, y, z) = inside - 0.5, apart - inside
+        beyond = (x * x + y * y + z * z).clamp_min(1e-20).sqrt()
+        near, along, across, up = found.unbind(-1)
+        return near + (along * a + across * b + up * c + beyond) * self.cell[which], found[..., 1:]

@@ -31,6 +31,8 @@ class Rows:
 
     def __getitem__(self, rows: Any) -> Self:
         """Some of the rows."""
+        if isinstance(rows, Tensor) and rows.dtype == torch.bool:
+            rows = rows.nonzero()[:, 0]
         return type(self)(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     def put(self, rows: Tensor, other: Self) -> None:
@@ -65,6 +67,10 @@ class State(Rows):
     part: Tensor
     part_speed: Tensor
     force: Tensor
+
+    def finite(self) -> Tensor:
+        """Which of the worlds (n,) have only finite numbers."""
+        return torch.cat([getattr(self, item.name).flatten(1) for item in fields(self)[1:]], 1).sum(1).isfinite()
 
 
 @dataclass(frozen=True)
@@ -218,12 +224,17 @@ class Geometry(nn.Module):
 
     def hand(self, joints: Tensor) -> Hand:
         """Where hands are at joint positions (n, L)."""
-        position, rotation = self.kinematics(joints)
-        link = self._frame_link
-        at = position[:, link] + turn(rotation[:, link], self._frame_position)
-        frame = matmul(rotation[:, link], self._frame_rotation.expand(len(joints), 3, 3))
-        points = position[:, self._point_link] + turn(rotation[:, self._point_link], self._point_position)
-        return Hand(at, frame, points[:, : self._points], points[:, self._points :])
+        pose = self.kinematics.poses(joints)
+        x, y, z, origin = pose[:, :, self._frame_link].unbind(1)
+        a, b, c = self._frame_position
+        at = origin + x * a + y * b + z * c
+        a, b, c = self._frame_rotation[:, :, None]
+        frame = x[:, None] * a + y[:, None] * b + z[:, None] * c
+        x, y, z, origin = pose.index_select(2, self._point_link).unbind(1)
+        a, b, c = self._point_position.T[:, :, None]
+        points = (origin + x * a + y * b + z * c).transpose(1, 2).contiguous().permute(1, 2, 0)
+        frame = frame.permute(2, 0, 1).contiguous()
+        return Hand(at.T.contiguous(), frame, points[:, : self._points], points[:, self._points :])
 
     def frames(self, state: State) -> tuple[Tensor, Tensor]:
         """Frames of all bodies: (n, K + P, 3), (n, K + P, 3, 3)."""

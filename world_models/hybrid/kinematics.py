@@ -36,15 +36,17 @@ class Kinematics(nn.Module):
     """Poses of all links of a `Tree`.
 
     With a constant axis a, the turn by an angle q is I + sin q K + (1 - cos q) K K, K the cross product with a
-    (Rodrigues), so that every link's local matrix is a sum of three constant ones.
+    (Rodrigues), so that every link's local matrix is a sum of three constant ones. Robots come last in memory: numbers
+    that are reckoned alike lie side by side, as processors like it.
     """
 
     constant: Tensor
     sine: Tensor
     cosine: Tensor
-    offset: Tensor
     slide: Tensor
     zero: Tensor
+    order: Tensor
+    place: Tensor
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()
@@ -55,47 +57,59 @@ class Kinematics(nn.Module):
         cross[:, 1, 0], cross[:, 2, 0], cross[:, 2, 1] = z, -y, x
         turning = ~tree.slides[:, None, None]
         square = cross @ cross
+        order = [link for level in _levels(tree.parent) for link in level]
+        offset = tree.position[:, :, None]
+        none = np.zeros_like(offset)
         for name, values in {
-            "constant": tree.rotation @ (np.eye(3) + turning * square),
-            "sine": tree.rotation @ (turning * cross),
-            "cosine": tree.rotation @ (turning * -square),
-            "offset": tree.position,
+            "constant": np.concatenate([tree.rotation @ (np.eye(3) + turning * square), offset], 2),
+            "sine": np.concatenate([tree.rotation @ (turning * cross), none], 2),
+            "cosine": np.concatenate([tree.rotation @ (turning * -square), none], 2),
             "slide": tree.slides[:, None] * (tree.rotation @ tree.axis[:, :, None])[:, :, 0],
             "zero": tree.zero,
         }.items():
-            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32), persistent=False)
-        self._levels = _levels(tree.parent)
-        self._parent = tree.parent.tolist()
+            held = torch.as_tensor(values[order], dtype=torch.float32)
+            self.register_buffer(name, held.movedim(0, -1)[..., None].contiguous(), persistent=False)
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+        self.register_buffer("place", torch.tensor(order).argsort(), persistent=False)
+        self._ordered = order == sorted(order)
+        self._spans: list[slice] = []
+        self._stems: list[list[int] | None] = []  # what they hang on in the level before, None: one on each
+        start, before = 0, list[int]()
+        for level in _levels(tree.parent):
+            stems = [before.index(int(tree.parent[link])) for link in level] if start else []
+            self._spans.append(slice(start, start + len(level)))
+            one = stems[:1] if len(set(stems)) == 1 else stems
+            self._stems.append(None if one == list(range(len(before))) else one)
+            start, before = start + len(level), level
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor]:
         """Origins (n, L, 3) [m] and frames (n, L, 3, 3) of the links at joint positions (n, L)."""
-        angle = joints - self.zero
-        local = self.constant + torch.sin(angle)[..., None, None] * self.sine
-        local = local + torch.cos(angle)[..., None, None] * self.cosine
-        moved = self.offset + angle[..., None] * self.slide
-        position: list[Tensor] = [moved[:, 0]] * len(self._parent)
-        rotation: list[Tensor] = [local[:, 0]] * len(self._parent)
-        for level, above in self._levels:
-            if above is None:
-                where, turned = moved[:, level], local[:, level]
-            else:
-                stem, base = torch.stack([rotation[k] for k in above], 1), torch.stack([position[k] for k in above], 1)
-                where, turned = base + turn(stem, moved[:, level]), matmul(stem, local[:, level])
-            for column, link in enumerate(level):
-                position[link], rotation[link] = where[:, column], turned[:, column]
-        return torch.stack(position, 1), torch.stack(rotation, 1)
+        pose = self.poses(joints).permute(3, 2, 0, 1)
+        return pose[..., 3], pose[..., :3]
+
+    def poses(self, joints: Tensor) -> Tensor:
+        """The same, with the n robots last: (3, 4, L, n), frames and then origins."""
+        angle = (joints.T if self._ordered else joints.T[self.order]) - self.zero
+        local = self.constant + torch.sin(angle) * self.sine + torch.cos(angle) * self.cosine
+        local[:, 3] += angle * self.slide
+        found = [local[:, :, self._spans[0]]]
+        for span, stems in zip(self._spans[1:], self._stems[1:], strict=True):
+            stem = found[-1] if stems is None else found[-1][:, :, stems]
+            x, y, z, base = stem[:, :, None].unbind(1)
+            a, b, c = local[:, :, span]
+            pose = x * a + y * b + z * c
+            pose[:, 3] += base[:, 0]
+            found.append(pose)
+        pose = torch.cat(found, 2)
+        return pose if self._ordered else pose.index_select(2, self.place)
 
 
-def _levels(parent: NDArray[np.int64]) -> list[tuple[list[int], list[int] | None]]:
-    """Links that can be placed together, level by level, and what they hang on."""
+def _levels(parent: NDArray[np.int64]) -> list[list[int]]:
+    """Links that can be placed together, level by level: each hangs on one of the level before."""
     depth: list[int] = []
     for above in parent:
         depth.append(0 if above < 0 else depth[above] + 1)
-    found: list[tuple[list[int], list[int] | None]] = []
-    for level in range(max(depth) + 1):
-        links = [k for k, d in enumerate(depth) if d == level]
-        found.append((links, [int(parent[k]) for k in links] if level else None))
-    return found
+    return [[k for k, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
 
 # Sums of three terms are written out: sums along axes this short take three to four times as long. The result for a row

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
@@ -16,6 +17,7 @@ from .trust import Trust
 
 KIND = "hybrid"
 _DYNAMICS, _TRUST = "dynamics/", "trust/"
+_USUAL = f"{_TRUST}usual"
 
 
 def save_model(path: Path, dynamics: Dynamics, trust: Trust | None = None, *, robot: str, **told: Any) -> None:
@@ -37,6 +39,9 @@ def load_model(path: str | Path) -> tuple[Dynamics, Trust, Card]:
     if card.kind != KIND:
         raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {KIND!r}")
     dynamics, trust = Dynamics(_shape(path, card.settings)), Trust()
+    usual = tensors.get(_USUAL)
+    if usual is not None and usual.shape == (2,):  # made before the robot's motion was looked at: never unusual
+        tensors[_USUAL] = torch.cat([usual, trust.usual[2:]])
     check_tensors(path, _tensors(dynamics, trust), tensors)
     for prefix, module in ((_DYNAMICS, dynamics), (_TRUST, trust)):
         module.load_state_dict(

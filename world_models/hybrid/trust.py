@@ -23,6 +23,10 @@ USUAL = 0.95
 """Share of episodes in which nothing is ever called strange."""
 SIGNS = 6
 """Numbers that the bound depends on; see `Signs`."""
+USUALS = 3
+"""Numbers of which `Trust` knows how much is usual: the first of `Signs.recent`."""
+UNKNOWN = torch.finfo(torch.float32).max
+"""Stands for what is usual where nobody has measured it: nothing is more."""
 _LEAST = 1e-4  # [m]: smaller errors are none
 _FINEST = 1e-3  # [m]: nobody is promised better than that
 _WIDTH, _STEPS, _RATE = 32, 600, 5e-3
@@ -33,14 +37,14 @@ class Signs:
     """What happened in `n` episodes so far that bears on trust.
 
     Attributes:
-        doubt: (n, 4) of the last step: see `Dynamics.step`. recent: (n, 3) of the last few steps: disagreement about
-            things [m] and about the robot, and how unlike others the things are. sums: (n, SIGNS - 1) since the episode
-            began: disagreement about things, about the robot, about the robot while it was near things, control periods
-            near things, and all of them.
+        doubt: (n, 5) of the last step: see `Dynamics.step`. recent: (n, 4) of the last few steps: disagreement about
+            things [m] and about the robot, how unusual its motion is, and how unlike others the things are.
+        sums: (n, SIGNS - 1) since the episode began: disagreement about things, about the robot, about the robot while
+            it was near things, control periods near things, and all of them.
     """
 
     def __init__(self, n: int) -> None:
-        self.doubt, self.recent, self.sums = torch.zeros(n, 4), torch.zeros(n, 3), torch.zeros(n, SIGNS - 1)
+        self.doubt, self.recent, self.sums = torch.zeros(n, 5), torch.zeros(n, 4), torch.zeros(n, SIGNS - 1)
 
     def reset(self, rows: Tensor) -> None:
         """Begins episodes in rows (m,)."""
@@ -48,10 +52,10 @@ class Signs:
             held[rows] = 0.0
 
     def add(self, rows: Tensor, doubt: Tensor) -> None:
-        """Takes what a step said (m, 4) in rows (m,)."""
+        """Takes what a step said (m, 5) in rows (m,)."""
         self.doubt[rows] = doubt
-        things, robot, near, novelty = doubt.unbind(1)
-        strange = torch.stack([things, robot, novelty], 1)
+        things, robot, near, novelty, unrest = doubt.unbind(1)
+        strange = torch.stack([things, robot, unrest, novelty], 1)
         self.recent[rows] = _MEMORY * self.recent[rows] + (1 - _MEMORY) * strange
         self.sums[rows] += torch.stack([things, robot, robot * near, near, torch.ones_like(near)], 1)
 
@@ -60,16 +64,19 @@ class Signs:
         return torch.cat([self.recent[rows, :1], self.sums[rows]], 1)
 
     def save(self, rows: Tensor) -> Tensor:
-        """All of rows (m,): (m, 7 + SIGNS - 1)."""
+        """All of rows (m,): (m, 9 + SIGNS - 1)."""
         return torch.cat([self.doubt[rows], self.recent[rows], self.sums[rows]], 1)
 
     def restore(self, rows: Tensor, kept: Tensor) -> None:
         """Puts back what `save` gave."""
-        self.doubt[rows], self.recent[rows], self.sums[rows] = kept[:, :4], kept[:, 4:7], kept[:, 7:]
+        self.doubt[rows], self.recent[rows], self.sums[rows] = kept[:, :5], kept[:, 5:9], kept[:, 9:]
 
 
 class Trust(nn.Module):
-    """The bound, and how much disagreement is usual. Before `fit` there is no bound, and nothing is unusual."""
+    """The bound, and how much disagreement and motion are usual.
+
+    Before `fit` there is no bound, and nothing is unusual.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -82,13 +89,13 @@ class Trust(nn.Module):
         self.register_buffer("mean", torch.zeros(SIGNS))
         self.register_buffer("scale", torch.ones(SIGNS))
         self.register_buffer("excess", torch.tensor(0.0))
-        self.register_buffer("usual", torch.full((2,), torch.finfo(torch.float32).max))
+        self.register_buffer("usual", torch.full((USUALS,), UNKNOWN))
         self.network = Ensemble(1, [SIGNS, _WIDTH, _WIDTH, 1], generator)
 
     @property
     def fitted(self) -> bool:
         """Whether it knows anything."""
-        return bool(self.usual[0] < torch.finfo(torch.float32).max)
+        return bool(self.usual[0] < UNKNOWN)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Logarithms (n,) of the bounds [m] at `Signs.numbers` (n, SIGNS)."""
@@ -104,17 +111,17 @@ class Trust(nn.Module):
         return found.clamp_min(_FINEST)
 
     def strangeness(self, recent: Tensor) -> Tensor:
-        """How strange (n,) the last steps are, see `Signs.recent` (n, 3): 1 is the most that is usual."""
-        return torch.maximum((recent[:, :2] / self.usual).amax(1), recent[:, 2] * self.fitted)
+        """How strange (n,) the last steps are, see `Signs.recent` (n, 4): 1 is the most that is usual."""
+        return torch.maximum((recent[:, :USUALS] / self.usual).amax(1), recent[:, USUALS] * self.fitted)
 
     def fit(self, numbers: Sequence[Tensor], error: Sequence[Tensor], recent: Sequence[Tensor]) -> None:
         """Learns from several sets of E episodes of T steps: half of them for the network, the others to make it hold.
 
         Args:
-            numbers: (E, T, SIGNS). error: (E, T) [m]. recent: (E, T, 3).
+            numbers: (E, T, SIGNS). error: (E, T) [m]. recent: (E, T, 4).
         """
         most = torch.cat([each.amax(1) for each in recent])
-        self.usual.copy_(most[:, :2].quantile(USUAL, 0).clamp_min(1e-6))
+        self.usual.copy_(most[:, :USUALS].quantile(USUAL, 0).clamp_min(1e-6))
         self.usual.mul_(self.strangeness(most).quantile(USUAL).clamp_min(1.0))
         inputs, others = (torch.cat([each[k::2].flatten(0, 1) for each in numbers]) for k in (0, 1))
         targets, rest = (torch.cat([(each[k::2].flatten() + _LEAST).log() for each in error]) for k in (0, 1))

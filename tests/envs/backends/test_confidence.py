@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from pocketworlds.benchmarks.audit.ood import _changed
 from pocketworlds.envs import check_vector_env
 from pocketworlds.envs.backends.confidence import LOST
 from pocketworlds.envs.backends.forms import model_shape, robot_form, scene_form
+from pocketworlds.world_models.checkpoint import load_checkpoint, save_checkpoint
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
-from pocketworlds.world_models.hybrid.geometry import Geometry
+from pocketworlds.world_models.hybrid.geometry import Geometry, State
+from pocketworlds.world_models.hybrid.model import load_model
 from pocketworlds.world_models.hybrid.trust import Trust
 
 from .conftest import Model
@@ -61,6 +65,39 @@ def make(model: Model, trust: Trust | None, on_ood: str, count: int = 3, **keywo
 
 def actions(steps: int, count: int = 3) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (steps, count, 7)).astype(np.float32)
+
+
+def test_joints_and_speeds_far_from_those_that_were_learned_from_are_strange():
+    """In squares of spreads of what was seen: a joint half of one out, a speed three; nothing else matters."""
+    env = gym.make_vec(PUSH, num_envs=1).unwrapped
+    dynamics = Dynamics(model_shape(env.world, robot_form(env.world)))
+    links, actuators = dynamics.shape.links, dynamics.shape.actuators
+    inputs = dynamics.inputs["robot"]
+    inputs.mean.fill_(0.1)
+    inputs.scale.copy_(torch.where(torch.arange(len(inputs.scale)) < links, 5.0, 0.5))
+    joints, speeds = torch.full((2, links), 0.1), torch.full((2, links), 0.1)
+    joints[0, 3] -= 0.1
+    speeds[1, 5] += 6.0
+    free = {"position": torch.full((2, 1, 3), 9.0), "rotation": torch.eye(3).expand(2, 1, 3, 3)}
+    none = {"velocity": torch.zeros(2, 1, 6), "part": torch.zeros(2, 0), "part_speed": torch.zeros(2, 0)}
+    rest = {"filtered": torch.full((2, actuators), 9.0), "force": torch.full((2, 2), 9.0)}
+    state = State(scene=torch.zeros(2, dtype=torch.int64), joints=joints, speeds=speeds, **free, **none, **rest)
+    torch.testing.assert_close(dynamics.unrest(state), torch.tensor([0.25, 9.0]))
+    trust = Trust()
+    trust.usual.copy_(torch.tensor([1e9, 1e9, 2.0]))
+    torch.testing.assert_close(trust.strangeness(torch.tensor([[0.0, 0.0, 3.0, 0.0]])), torch.tensor([1.5]))
+
+
+def test_models_from_before_motion_was_looked_at_say_what_they_said(model: Model, tmp_path: Path):
+    trust = Trust()
+    trust.usual.copy_(torch.tensor([0.5, 0.25, 1.0]))
+    card, tensors = load_checkpoint(model(PUSH, trust))
+    tensors["trust/usual"] = tensors["trust/usual"][:2]
+    save_checkpoint(tmp_path / "old.safetensors", card, tensors)
+    _, old, _ = load_model(tmp_path / "old.safetensors")
+    assert old.fitted
+    recent = torch.tensor([[1.0, 0.0, 1e6, 0.0], [0.0, 1.0, 1e6, 3.0]])
+    torch.testing.assert_close(old.strangeness(recent), torch.tensor([2.0, 4.0]))
 
 
 def test_things_unlike_those_that_were_learned_from_are_strange():
@@ -157,7 +194,7 @@ def test_physics_takes_over_and_goes_on_as_physics_does(model: Model, wary: Trus
 
 def test_the_fallback_passes_the_checks_of_a_vector_environment(model: Model):
     trust = Trust()
-    trust.usual.copy_(torch.tensor([1e9, 0.02]))  # some worlds, some of the time
+    trust.usual.copy_(torch.tensor([1e9, 0.02, 1e9]))  # some worlds, some of the time
     report = check_vector_env(
         PUSH,
         backend="neural",

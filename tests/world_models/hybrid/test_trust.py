@@ -17,7 +17,7 @@ def episodes(seed: int, count: int = 200, steps: int = 40) -> tuple[Tensor, Tens
     luck = torch.randn(count, generator=generator)
     for _ in range(steps):
         things = level * torch.rand(count, generator=generator)
-        signs.add(rows, torch.stack([things, torch.ones(count), torch.ones(count), torch.ones(count)], 1))
+        signs.add(rows, torch.stack([things, *torch.ones(4, count)], 1))
         numbers.append(signs.numbers(rows))
         recent.append(signs.recent.clone())
         error.append(signs.sums[:, 0] * (0.8 * luck).exp())
@@ -54,14 +54,14 @@ def test_unusual_is_what_one_episode_in_twenty_sees():
     _, _, recent = episodes(9, count=2000)
     ever = (trust.strangeness(recent.flatten(0, 1)).view(2000, -1) > 1).any(1).float().mean()
     assert 0.02 < ever < 0.09
-    assert float(trust.strangeness(torch.tensor([[1.0, 1.0, 1.0]]))) > 100
+    assert float(trust.strangeness(torch.tensor([[1.0, 1.0, 1.0, 1.0]]))) > 100
 
 
 def test_who_was_never_calibrated_promises_nothing():
     trust = Trust()
     assert not trust.fitted
     assert torch.isinf(trust.bound(torch.zeros(3, 6))).all()
-    assert (trust.strangeness(torch.full((3, 3), 1e6)) <= 1).all()
+    assert (trust.strangeness(torch.full((3, 4), 1e6)) <= 1).all()
 
 
 def test_rows_are_the_same_in_a_batch_of_any_size():
@@ -74,7 +74,7 @@ def test_rows_are_the_same_in_a_batch_of_any_size():
 
 def test_signs_are_saved_and_put_back():
     signs, rows = Signs(5), torch.tensor([1, 3])
-    signs.add(torch.arange(5), torch.rand(5, 4, generator=torch.Generator().manual_seed(0)))
+    signs.add(torch.arange(5), torch.rand(5, 5, generator=torch.Generator().manual_seed(0)))
     kept = signs.save(rows)
     before = signs.numbers(torch.arange(5)).clone()
     signs.reset(rows)
