@@ -59,21 +59,8 @@ class Crew(ABC):
         """Frees what it holds."""
 
 
-class Alone(Crew):
+class Alone(Team, Crew):
     """One process, which plays one shard after another."""
-
-    def __init__(self, players: Sequence[Player | Team]) -> None:
-        """Takes the players of all shards, in their order."""
-        self._players = players
-
-    def play(self, mind: ActorCritic, turn: Turn) -> Rollout:
-        """See `Crew`."""
-        return Rollout.joined([player.play(mind, turn) for player in self._players])
-
-    def close(self) -> None:
-        """See `Crew`."""
-        for player in self._players:
-            player.close()
 
 
 class Together(Alone):

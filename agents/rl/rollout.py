@@ -184,9 +184,10 @@ class Player:
 
 
 class Team:
-    """Players of batches that follow upon each other, such as of several simulators, as one."""
+    """Players of worlds that follow upon each other, such as of several simulators, as one."""
 
-    def __init__(self, players: Sequence[Player]) -> None:
+    def __init__(self, players: Sequence[Player | Team]) -> None:
+        """Takes them in the order of their worlds."""
         self._players = players
 
     def play(self, mind: ActorCritic, turn: Turn) -> Rollout:

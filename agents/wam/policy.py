@@ -25,9 +25,9 @@ from ...envs import WorldVectorEnv
 from ...errors import TaskError
 from ...world_models.backbone import Memory
 from ...world_models.wam.act import Act
+from ...world_models.wam.base import Model
 from ...world_models.wam.cloning import Cloning
 from ...world_models.wam.flow import Dream, decide, draw_noise
-from ...world_models.wam.model import Model
 from ...world_models.wam.network import Coming, Past, Wam
 from ...world_models.wam.settings import WamSettings
 from ...world_models.wam.words import letters
@@ -261,7 +261,10 @@ class CloningPolicy(ChunkPolicy):
 
 def policy_of(net: Model, *, steps: int = 4, execute: int | None = None) -> ChunkPolicy:
     """The policy that a model is; `steps` of its flow, if it has one. See `ChunkPolicy`."""
-    return WamPolicy(net, steps=steps, execute=execute) if isinstance(net, Wam) else CloningPolicy(net, execute=execute)
+    if isinstance(net, Wam):
+        return WamPolicy(net, steps=steps, execute=execute)
+    assert isinstance(net, (Cloning, Act))
+    return CloningPolicy(net, execute=execute)
 
 
 def _told(state: Mapping[str, int]) -> str:

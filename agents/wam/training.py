@@ -18,10 +18,11 @@ from ...envs.catalogue import known_ids
 from ...errors import TaskError
 from ...world_models.frames.training import FrameTrainer, Learner, chief_first
 from ...world_models.wam.act import Act, ActLearner
-from ...world_models.wam.cloning import CloningLearner
+from ...world_models.wam.base import Model
+from ...world_models.wam.cloning import Cloning, CloningLearner
 from ...world_models.wam.demonstrations import Demonstrations
 from ...world_models.wam.learning import WamLearner
-from ...world_models.wam.model import MODELS, Model, load_model, save_model
+from ...world_models.wam.model import MODELS, load_model, save_model
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
 from ..keeping import digest, train_on
@@ -124,8 +125,11 @@ def _train(net: Model, data: Demonstrations, course: WamCourse, config: Any, kep
     learner: Learner
     if isinstance(net, Wam):
         learner = WamLearner(net, world=course.world_loss)
+    elif isinstance(net, Act):
+        learner = ActLearner(net)
     else:
-        learner = ActLearner(net) if isinstance(net, Act) else CloningLearner(net)
+        assert isinstance(net, Cloning)
+        learner = CloningLearner(net)
     trainer = FrameTrainer(learner, data, config, log=log)
     train_on(trainer, kept, config.steps, lambda share: notify("training", share))
     trainer.settle()

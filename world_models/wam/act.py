@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..backbone import Backbone
 from ..frames.layers import Linear
-from ..frames.settings import Scales
 from ..frames.training import Learner
+from .base import Model
 from .demonstrations import Lessons
 from .network import Stem
 from .settings import WamSettings
@@ -23,27 +23,12 @@ from .words import Words
 _STYLE = 32  # as in the paper
 
 
-class Act(nn.Module):
-    """See the module.
-
-    Attributes:
-        settings: what it is for and how large it is.
-    """
-
-    seen_at: Tensor
-
-    def __init__(self, settings: WamSettings, *, seed: int = 0) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build(settings)
+class Act(Model):
+    """See the module."""
 
     def _build(self, settings: WamSettings) -> None:
         net, seen, size = settings.net, len(settings.seen_at), settings.action_size
         width = net.width
-        self.settings = settings
-        self.register_buffer("seen_at", torch.tensor(settings.seen_at), persistent=False)
-        self.scales = Scales(settings.state_size, 0)
         self.words = Words(net.letters, width)
         self.state = Linear(seen, net.state_tokens * width)
         if settings.patches:
@@ -57,11 +42,6 @@ class Act(nn.Module):
         self.no_action = nn.Parameter(torch.randn(width) * 0.02)
         self.style_out, self.style_in = Linear(width, 2 * _STYLE), Linear(_STYLE, width)
 
-    @property
-    def size(self) -> int:
-        """Numbers that are learned."""
-        return sum(value.numel() for value in self.parameters())
-
     def forward(self, state: Tensor, image: Tensor, told: Tensor, style: Tensor | None = None) -> Tensor:
         """Actions (n, H, A).
 
@@ -72,7 +52,7 @@ class Act(nn.Module):
         count, settings = len(state), self.settings
         if style is None:
             style = state.new_zeros(count, _STYLE)
-        parts = [self.state(self._even(state)).reshape(count, settings.net.state_tokens, -1)]
+        parts = [self.state(self.even(state)).reshape(count, settings.net.state_tokens, -1)]
         if settings.patches:
             parts.append(self.stem(image[:, None])[:, 0])
         parts.append(parts[0].new_zeros(count, settings.chunk, settings.net.width))
@@ -85,15 +65,11 @@ class Act(nn.Module):
     def style(self, state: Tensor, action: Tensor, will: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Means and logarithms of variances (n, 32) of the style of chunks (n, H, A), of which `will` (n, H) count."""
         done = torch.where(will[..., None], self.read_action(action), self.no_action.to(action.dtype))
-        first = self.read_state(self._even(state))[:, None]
+        first = self.read_state(self.even(state))[:, None]
         tokens = torch.cat([torch.zeros_like(first), first, done], 1) + self.read_place
         _, found = self.reader.remember(tokens[:, None], self.words(told)[:, None])
         mean, spread = self.style_out(found[:, 0, 0]).chunk(2, -1)
         return mean, spread
-
-    def _even(self, state: Tensor) -> Tensor:
-        mean, scale = (value[self.seen_at] for value in (self.scales.state_mean, self.scales.state_scale))
-        return ((state - mean) / scale).clamp(-8, 8)
 
 
 class ActLearner(Learner):

@@ -10,34 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from ..frames.layers import Linear
-from ..frames.settings import Scales
 from ..frames.training import Learner
+from .base import Model
 from .demonstrations import Lessons
 from .network import Stem
 from .settings import WamSettings
 from .words import Words
 
 
-class Cloning(nn.Module):
+class Cloning(Model):
     """See the module.
 
     Attributes:
         settings: what it is for; of `net`, `width` (of three hidden layers), `patch` and `letters` count.
     """
 
-    seen_at: Tensor
-
-    def __init__(self, settings: WamSettings, *, seed: int = 0) -> None:
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build(settings)
-
     def _build(self, settings: WamSettings) -> None:
         width, eye = settings.net.width, 16
-        self.settings = settings
-        self.register_buffer("seen_at", torch.tensor(settings.seen_at), persistent=False)
-        self.scales = Scales(settings.state_size, 0)
         self.words = Words(settings.net.letters, width)
         inputs = len(settings.seen_at) + width
         if settings.patches:
@@ -53,19 +42,13 @@ class Cloning(nn.Module):
             Linear(width, settings.chunk * settings.action_size),
         )
 
-    @property
-    def size(self) -> int:
-        """Numbers that are learned."""
-        return sum(value.numel() for value in self.parameters())
-
     def forward(self, state: Tensor, image: Tensor, told: Tensor) -> Tensor:
         """Actions (n, H, A).
 
         Args:
             state: (n, R) what is seen of it. image: uint8 (n, C, height, width, 3). told: (n, letters).
         """
-        mean, scale = (value[self.seen_at] for value in (self.scales.state_mean, self.scales.state_scale))
-        parts = [((state - mean) / scale).clamp(-8, 8), self.words(told)]
+        parts = [self.even(state), self.words(told)]
         if self.settings.patches:
             seen = self.eye(nn.functional.gelu(self.stem(image[:, None])[:, 0]))
             parts.append(seen.flatten(1))

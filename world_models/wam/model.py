@@ -8,11 +8,11 @@ from typing import Any
 from ...errors import CheckpointError
 from ..checkpoint import Card, load_network, read_card, save_network
 from .act import Act
+from .base import Model
 from .cloning import Cloning
 from .network import Wam
 from .settings import WamSettings
 
-Model = Wam | Cloning | Act
 MODELS: dict[str, type[Model]] = {"wam": Wam, "cloning": Cloning, "act": Act}
 
 

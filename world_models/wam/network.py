@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ..backbone import Backbone, Memory
 from ..frames.layers import Linear, waves
-from ..frames.settings import Scales
+from .base import Model
 from .settings import SteerSettings, WamSettings
 from .words import Words
 
@@ -78,28 +78,12 @@ class Made:
     velocity: Tensor
 
 
-class Wam(nn.Module):
-    """See the module.
-
-    Attributes:
-        settings: what it is for. scales: of states.
-    """
-
-    seen_at: Tensor
-
-    def __init__(self, settings: WamSettings, *, seed: int = 0) -> None:
-        """A network that repeats the present and does nothing."""
-        super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build(settings)
+class Wam(Model):
+    """See the module. As made it repeats the present, and does nothing."""
 
     def _build(self, settings: WamSettings) -> None:
         net, size = settings.net, settings.action_size
         width, states, seen = net.width, net.state_tokens, len(settings.seen_at)
-        self.settings = settings
-        self.register_buffer("seen_at", torch.tensor(settings.seen_at), persistent=False)
-        self.scales = Scales(settings.state_size, 0)
         self.backbone = Backbone(width=width, depth=net.depth, heads=net.heads, window=settings.past)
         self.words = Words(net.letters, width)
         self.known_state = Linear(seen, states * width)
@@ -124,16 +108,6 @@ class Wam(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.steer = None if settings.steer is None else Steer(settings, settings.steer)
-
-    @property
-    def size(self) -> int:
-        """Numbers that are learned."""
-        return sum(value.numel() for value in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is."""
-        return self.place.device
 
     # -- between data and what flows -------------------------------------------------------------------------------
 
