@@ -1,6 +1,6 @@
-"""Noise steering: SAC chooses where the flows of a World Action Model begin, and corrects a little; the model stays.
+"""Noise steering: SAC shifts where the flows of a World Action Model begin, and corrects a little; the model stays.
 
-A start of its own for every decision is an action of another environment (`Steered`), in which the soft actor-critic
+A shift of its own for every decision is an action of another environment (`Steered`), in which the soft actor-critic
 of Stable-Baselines3 (Haarnoja et al., arXiv:1812.05905) learns as it is (DSRL, Wagenmaker et al., arXiv:2506.15799),
 with a bounded residual (RFS, arXiv:2602.01789). A decision is a chunk of E control steps: its reward is the mean of
 theirs, weighted by gamma, and a decision is discounted by gamma to E.

@@ -208,8 +208,8 @@ class WamPolicy(ChunkPolicy):
         start, residual = here.start, None
         if chosen is not None:
             assert self.net.steer is not None
-            begin, residual = self.net.steer.steered(chosen)
-            start = replace(start, action=begin[:, None])
+            shift, residual = self.net.steer.steered(chosen)
+            start = replace(start, action=start.action + shift[:, None])
         self.dreamed = decide(self.net, here.past, here.memory, here.whole, start, steps=self.steps, dream=self._dream)
         action = self.dreamed.action if residual is None else self.dreamed.action + residual
         return self.done(action[:, : self.execute].clamp(-1, 1))

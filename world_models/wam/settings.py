@@ -34,14 +34,14 @@ class NetSettings(Strict):
 
 
 class SteerSettings(Strict):
-    """A small network that chooses where flows of actions begin, and corrects what comes out.
+    """A small network that shifts where flows of actions begin, and corrects what comes out.
 
     Attributes:
-        width: of its two hidden layers. noise: the largest start of a flow. residual: the largest correction.
+        width: of its two hidden layers. noise: the largest shift of a flow's start. residual: the largest correction.
     """
 
     width: Annotated[int, Field(ge=16, le=4096, multiple_of=16)] = 256
-    noise: Annotated[float, Field(gt=0, le=5)] = 1.5
+    noise: Annotated[float, Field(gt=0, le=5)] = 0.5
     residual: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 

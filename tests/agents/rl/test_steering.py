@@ -55,9 +55,10 @@ def test_what_is_chosen_is_where_flows_begin_and_what_is_added(tmp_path: Path) -
     _, info = env.reset(seed=5)
     here = plain.present(env.observe(), list(info["instruction"]), begun=np.ones(3, dtype=bool))
     assert net.steer is not None
-    start, residual = net.steer.steered(torch.tensor([[0.5] * 7 + [-1.0] * 7] * 3))
-    torch.testing.assert_close(start, torch.full((3, 4, 7), 0.6))
+    shift, residual = net.steer.steered(torch.tensor([[0.5] * 7 + [-1.0] * 7] * 3))
+    torch.testing.assert_close(shift, torch.full((3, 1, 7), 0.6))
     torch.testing.assert_close(residual, torch.full((3, 1, 7), -0.3))
+    np.testing.assert_array_equal(plain.play(here, torch.zeros(3, 14)), plain.play(here, None))
     none = plain.play(here, torch.tensor([[0.5] * 7 + [0.0] * 7] * 3))
     less = plain.play(here, torch.tensor([[0.5] * 7 + [-1.0] * 7] * 3))
     inside = (np.abs(none) < 0.69) & (np.abs(less) < 0.99)
