@@ -64,7 +64,7 @@ def test_checking_again_exits_with_0_and_then_with_1(answer: dict[str, object], 
     [
         (("nowhere",), "neither a scene folder nor a built-in scene"),
         (("one_cube", "-n", "3"), "at least 6 cousins"),
-        (("one_cube", "--task", "PocketWorlds/Fly-v0"), "'PocketWorlds/Fly-v0' is not known"),
+        (("one_cube", "--task", "PocketWorlds/Fly-v0"), "'PocketWorlds/Fly-v0' is not an environment"),
         (("one_cube", "--task", "PocketWorlds/OpenDrawer-v0"), "the twin 'one_cube' does not"),
         (("one_cube", "--object", "spoon"), "spoon"),
         (("one_cube", "--set", "mas.factor=2"), "setting 'mas' of cousins"),
