@@ -22,8 +22,8 @@ class PPOSettings(Strict):
         decisions: of every world between two updates. flow_steps: K, of the chain. execute: E, control steps of a
             decision that are played; None: the whole chunk.
         epochs, minibatch: of an update, decisions of all worlds. rate, critic_rate: of Adam. warmup: iterations in
-            which the critic alone learns. clip: of the ratio. target_kl: beyond it the policy stays as it is for the
-            rest of an update.
+            which the critic alone learns. clip: of the ratio of a control step. target_kl: of a control step too;
+            beyond it the policy stays as it is for the rest of an update.
         gamma: discount of a control step. lam: of generalised advantages, per decision. noise: sigma of the chain to
             begin with. anchor: weight of the loss on demonstrations, anchor_batch: windows of them a minibatch.
         grad: largest norm of a gradient.
@@ -34,11 +34,11 @@ class PPOSettings(Strict):
     execute: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] = 4
     minibatch: Annotated[int, Field(ge=2)] = 1024
-    rate: Annotated[float, Field(gt=0, lt=1)] = 5e-5
+    rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
     critic_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     warmup: Annotated[int, Field(ge=0)] = 3
     clip: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    target_kl: Annotated[float, Field(gt=0)] = 0.05
+    target_kl: Annotated[float, Field(gt=0)] = 0.01
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
     lam: Annotated[float, Field(ge=0, le=1)] = 0.95
     noise: Annotated[float, Field(gt=0.05, lt=0.3)] = 0.1

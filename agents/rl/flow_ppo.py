@@ -2,10 +2,13 @@
 
 A decision is a chunk of E control steps. Its probability is that of the chain of Gaussian steps by which noise became
 actions (`world_models.wam.chain`; ReinFlow, arXiv:2505.22094; pi_RL's Flow-Noise, arXiv:2510.25889), so PPO
-(Schulman et al., arXiv:1707.06347) applies as it is, with decisions for steps:
+(Schulman et al., arXiv:1707.06347) applies, with decisions for steps:
 
 - a chunk's reward is r_0 + gamma r_1 + ... over the control steps that were played, and what follows is discounted by
   gamma to their number; advantages are generalised (Schulman et al., arXiv:1506.02438) over decisions;
+- what is clipped, and held near by a KL divergence, is the ratio of each control step at each step of the chain (as
+  DPPO, Ren et al., arXiv:2409.00588, does of the latter): that of a whole chunk is a product of so many that one small
+  step of the optimiser takes it out of all bounds;
 - the critic sees the whole state of the simulation, whatever the policy sees (Pinto et al., arXiv:1710.06542), and
   learns for some iterations before the policy moves;
 - the policy moves slowly: a small rate, a stop at a KL divergence, and an anchor, the loss of flow matching on its
@@ -154,11 +157,12 @@ class FlowPPO:
         past = Past(**{name: value[rows] for name, value in vars(rollout.past).items()})
         log_prob = chain_log_prob(self.net, mind.sigma, past, rollout.actions[rows], played=mind.execute)
         apart = log_prob - rollout.log_prob[rows]
-        ratio = apart.exp()
+        ratio, better = apart.exp(), advantage[rows][:, None, None]
         clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
         found = {
-            "policy": -share * torch.minimum(ratio * advantage[rows], clipped * advantage[rows]).sum(),
-            "kl": share * (ratio - 1 - apart).detach().sum(),  # Schulman, "Approximating KL Divergence", 2020
+            "policy": -share * torch.minimum(ratio * better, clipped * better).sum(),
+            # Of a control step at a step of the chain; Schulman, "Approximating KL Divergence", 2020.
+            "kl": share * (ratio - 1 - apart).detach().mean((1, 2)).sum(),
         }
         if settings.anchor:
             assert self._data is not None

@@ -53,7 +53,7 @@ class Rollout:
 
     Attributes:
         past: what the policy saw, each (T, N, ...). state: (T, N, S). actions: (T, N, K + 1, H, A) chains.
-        log_prob, advantage, target: (T, N). told: sums of what happened.
+        log_prob: (T, N, K, E), see `Chain`. advantage, target: (T, N). told: sums of what happened.
     """
 
     past: Past

@@ -48,7 +48,8 @@ class Sigma(nn.Module):
 
 @dataclass(frozen=True)
 class Chain:
-    """Actions (B, K + 1, H, A) on their way, the noise first, and the logarithms (B,) of their density."""
+    """Actions (B, K + 1, H, A) on their way, the noise first, and the logarithms (B, K, E) of their densities, of each
+    of K steps and of each control step that is played; their sum is that of the chain."""
 
     actions: Tensor
     log_prob: Tensor
@@ -64,23 +65,23 @@ def sample_chain(net: Wam, sigma: Sigma, past: Past, start: Tensor, noise: Tenso
     """
     memory, _ = net.remember(past)
     scale = sigma(_seen(net, past))
-    actions, log_prob = [start], start.new_zeros(len(start))
+    actions, log_probs = [start], []
     for k in range(sigma.steps):
         mean = _mean(net, past, memory, actions[-1], k, sigma.steps)
         actions.append(mean + scale[:, k] * noise[:, k])
-        log_prob = log_prob + _log_density(actions[-1], mean, scale[:, k], played)
-    return Chain(torch.stack(actions, 1), log_prob)
+        log_probs.append(_log_density(actions[-1], mean, scale[:, k], played))
+    return Chain(torch.stack(actions, 1), torch.stack(log_probs, 1))
 
 
 def chain_log_prob(net: Wam, sigma: Sigma, past: Past, actions: Tensor, *, played: int) -> Tensor:
-    """Logarithms (B,) of the density of chains (B, K + 1, H, A), given the noise that they began with."""
+    """Logarithms (B, K, E) of the densities of the steps of chains (B, K + 1, H, A), given what they began with."""
     memory, _ = net.remember(past)
     scale = sigma(_seen(net, past))
-    found = actions.new_zeros(len(actions))
+    found = []
     for k in range(sigma.steps):
         mean = _mean(net, past, memory, actions[:, k], k, sigma.steps)
-        found = found + _log_density(actions[:, k + 1], mean, scale[:, k], played)
-    return found
+        found.append(_log_density(actions[:, k + 1], mean, scale[:, k], played))
+    return torch.stack(found, 1)
 
 
 def mean_actions(net: Wam, past: Past, start: Tensor, *, steps: int) -> Tensor:
@@ -101,7 +102,7 @@ def _mean(net: Wam, past: Past, memory: Memory, actions: Tensor, k: int, steps: 
 def _log_density(value: Tensor, mean: Tensor, scale: Tensor, played: int) -> Tensor:
     apart = ((value - mean) / scale)[:, :played]
     each = -0.5 * apart.square() - scale[:, :played].log() - 0.5 * math.log(2 * math.pi)
-    return each.flatten(1).sum(1)
+    return each.sum(-1)
 
 
 def _seen(net: Wam, past: Past) -> Tensor:

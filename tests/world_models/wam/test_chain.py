@@ -37,7 +37,7 @@ def test_the_density_of_a_chain_integrates_to_one_and_has_the_moments_of_what_is
     axes = [drawn[:, k].mean() + spread[k] * torch.linspace(-6, 6, 121) for k in (1, 2)]
     grid = torch.cartesian_prod(*axes)
     chains = torch.cat([torch.full((len(grid), 1), 0.4), grid], 1)[..., None, None]
-    density = chain_log_prob(net, sigma, repeated(past, len(grid)), chains, played=1).double().exp()
+    density = chain_log_prob(net, sigma, repeated(past, len(grid)), chains, played=1).sum((1, 2)).double().exp()
     cell = math.prod(float(axis[1] - axis[0]) for axis in axes)
     assert float(density.sum() * cell) == pytest.approx(1.0, abs=2e-3)
     mean = (density[:, None] * grid).sum(0) * cell
