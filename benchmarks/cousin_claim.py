@@ -39,7 +39,7 @@ from ..folders import new_folder
 from ..progress import StageProgress
 from .cousin_claim_page import plot
 from .cousin_play import Notify, play_cousins, play_scene
-from .scoring import wilson
+from .statistics import wilson
 from .tables import Table
 from .throughput_result import host
 

@@ -34,8 +34,8 @@ from ..world_models.wam.model import load_wam
 from ..world_models.wam.network import Wam
 from .audit.plots import lines
 from .audit.report import plain
-from .audit.statistics import auroc, auroc_interval
 from .audit.subject import file_digest
+from .statistics import auroc, auroc_interval
 from .tables import Table
 from .throughput_result import host
 

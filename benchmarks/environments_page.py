@@ -24,7 +24,7 @@ from ..envs.robots import HAND
 from ..envs.tasks import Task, task_type
 from ..errors import TaskError
 from ..registry import ENVIRONMENTS, JITTER
-from .scoring import wilson
+from .statistics import wilson
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE, DATA, PICTURES = DOCS / "environments.md", DOCS / "data" / "experts.json", DOCS / "images" / "envs"

@@ -34,7 +34,7 @@ from ..envs.catalogue import known_ids
 from ..envs.vector import CONTROL_RATE
 from ..errors import TaskError
 from ..registry import ENVIRONMENTS
-from .scoring import wilson
+from .statistics import wilson
 from .tables import Table
 
 Policy = Literal["expert", "random"]

@@ -29,7 +29,7 @@ from ..envs import WorldVectorEnv
 from ..envs.catalogue import known_ids
 from ..errors import PocketWorldsError, TaskError
 from ..progress import StageProgress
-from .scoring import wilson
+from .statistics import wilson
 from .tables import Table
 
 Notify = Callable[[str, float], None]

@@ -7,7 +7,7 @@ from typing import Any
 
 from .real2sim_scores import ObjectScore, SceneScore
 from .real2sim_tables import FIGURES, LAYOUTS, about, factor, median, report_tables, statistics
-from .scoring import wilson
+from .statistics import wilson
 
 
 @dataclass(frozen=True)

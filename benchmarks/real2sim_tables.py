@@ -10,7 +10,7 @@ import numpy as np
 
 from .real2sim_scene import DROPPED_WRONG, FOUND, LANDED_WRONG, PUSHED_WRONG, TIPPED_WRONG, WELL_FOUND
 from .real2sim_scores import Fault, MotionScore, ObjectScore, SceneScore
-from .scoring import wilson
+from .statistics import wilson
 from .tables import Table
 from .trajectories import DROP_HEIGHT, DROP_TILT, PUSH_LENGTH, PUSH_SECONDS
 

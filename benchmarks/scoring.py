@@ -149,13 +149,3 @@ def match_overlaps(overlap: Float, *, threshold: float) -> list[tuple[int, int, 
     return [
         (int(i), int(j), float(overlap[i, j])) for i, j in zip(rows, columns, strict=True) if overlap[i, j] >= threshold
     ]
-
-
-def wilson(successes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, eq. 2); (0, 1) where nothing was tried."""
-    if total == 0:
-        return 0.0, 1.0
-    share = successes / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return float(max(0.0, middle - spread)), float(min(1.0, middle + spread))

@@ -26,8 +26,8 @@ from ..errors import PocketWorldsError, TaskError
 from ..folders import check_free, new_folder
 from ..progress import StageProgress
 from .cousin_play import AT_ONCE, Notify, Policy, play_cousins
-from .scoring import wilson
 from .sensitivity_page import page
+from .statistics import wilson
 from .tables import Table
 
 REPORT = "sensitivity.json"

@@ -17,7 +17,7 @@ from ..agents.wam.training import train_wam
 from ..errors import TaskError
 from ..folders import write_texts
 from ..world_models.checkpoint import read_card
-from .scoring import wilson
+from .statistics import wilson
 from .tables import Table
 from .throughput_result import host
 

@@ -110,7 +110,7 @@ class Session:
 
 def solved(found: Mapping[str, Any], episodes: int) -> list[str]:
     """Sentences about successes in an exam, and in cousins that were held out if there were any."""
-    from ..benchmarks.scoring import wilson
+    from ..benchmarks.statistics import wilson
 
     told = []
     for name, where in (("exam", "episodes"), ("held_out", "episodes in cousins that were held out")):

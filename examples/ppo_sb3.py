@@ -22,7 +22,7 @@ import pocketworlds  # noqa: F401 - registers the environments
 import torch
 from pocketworlds.agents.ppo import SETTINGS, PPOPolicy, Settings, train_ppo
 from pocketworlds.agents.sb3 import make_sb3_env
-from pocketworlds.benchmarks.scoring import wilson
+from pocketworlds.benchmarks.statistics import wilson
 
 
 def arguments() -> argparse.Namespace:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..statistics import pearson
 from .adopt import adopt
 from .errors import MOVED, displaced
 from .record import Notify, Record, both
-from .statistics import pearson
 from .subject import Subject
 from .trace import Aim, Array, Trace, follow
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .statistics import cluster_interval, f1
+from ..statistics import cluster_interval, f1
 from .trace import Array, Trace
 
 MOVED = 0.005

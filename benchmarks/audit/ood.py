@@ -19,12 +19,12 @@ from ...envs.builtin import builtin_names
 from ...errors import TaskError
 from ...registry import ENVIRONMENTS
 from ...scenes import Scene
+from ..statistics import auroc, auroc_interval, coverage_error, risk_coverage
 from .adopt import adopt
 from .errors import thing_errors
 from .players import Player
 from .ranking import on_cousins
 from .record import Notify, Record, both, record
-from .statistics import auroc, auroc_interval, coverage_error, risk_coverage
 from .subject import Subject
 from .trace import Array, follow
 

@@ -21,10 +21,9 @@ from ...agents.ppo import POLICY, PPOPolicy
 from ...digital_cousins.cousin_set import load_cousins
 from ...envs import WorldVectorEnv
 from ...errors import TaskError
-from ..scoring import wilson
+from ..statistics import drop_one, fisher_interval, mmrv, pearson, slope, spearman, wilson
 from .players import Cast, Player, ranked_players
 from .record import Notify, both
-from .statistics import drop_one, fisher_interval, mmrv, pearson, slope, spearman
 from .subject import Subject, length
 
 SEED_SHIFT = 1_000_000

@@ -18,12 +18,11 @@ import numpy as np
 from ...envs import WorldVectorEnv
 from ...envs.backends.physics import PhysicsSimulator
 from ...errors import MissingDependencyError
-from ..scoring import wilson
+from ..statistics import f1, wilson
 from .adopt import adopt
 from .errors import Errors
 from .pictures import Likeness, Pictures, lpips_distance, moving
 from .record import Notify, Record, Window, both
-from .statistics import f1
 from .subject import Subject
 from .trace import Aim, Array, Trace, follow
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ...agents.ppo import Settings
+from ..statistics import interquartile_mean, stratified_bootstrap
 from .ranking import Entrant, succeed
 from .record import Notify
-from .statistics import interquartile_mean, stratified_bootstrap
 from .subject import Subject, guard
 from .training import Snapshot, train
 

@@ -10,7 +10,7 @@ import pytest
 from pocketworlds.benchmarks import cousin_claim
 from pocketworlds.benchmarks.cousin_claim import REPORT, main, summary
 from pocketworlds.benchmarks.cousin_claim_page import plot
-from pocketworlds.benchmarks.scoring import wilson
+from pocketworlds.benchmarks.statistics import wilson
 from pocketworlds.digital_cousins.build import make_cousins
 from pocketworlds.digital_cousins.config import CousinConfig
 from pocketworlds.envs.builtin import builtin_scene

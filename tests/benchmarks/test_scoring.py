@@ -16,11 +16,9 @@ from pocketworlds.benchmarks.scoring import (
     match_overlaps,
     size_error,
     solid_iou,
-    wilson,
     yaw_error,
     yaw_period,
 )
-from scipy.stats import binomtest
 
 lengths = st.floats(0.01, 0.5)
 places = st.floats(-0.3, 0.3)
@@ -171,15 +169,3 @@ def test_matches_are_one_to_one_and_good_enough(truth: list[Box], found: list[Bo
     assert len({i for i, _, _ in pairs}) == len({j for _, j, _ in pairs}) == len(pairs)
     assert all(iou >= threshold for _, _, iou in pairs)
     assert len(match(truth, truth, threshold=threshold)) == len(truth)
-
-
-@settings(deadline=None)
-@given(total=st.integers(1, 300), share=st.floats(0, 1))
-def test_wilson_agrees_with_scipy(total: int, share: float) -> None:
-    hits = round(share * total)
-    expected = binomtest(hits, total).proportion_ci(method="wilson")
-    assert wilson(hits, total) == pytest.approx((expected.low, expected.high), abs=1e-6)
-
-
-def test_wilson_of_nothing() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)

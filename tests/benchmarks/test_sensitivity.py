@@ -9,8 +9,8 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from pocketworlds.benchmarks.scoring import wilson
 from pocketworlds.benchmarks.sensitivity import REPORT, Sensitivity, main, run_sensitivity
+from pocketworlds.benchmarks.statistics import wilson
 from pocketworlds.digital_cousins.build import make_cousins
 from pocketworlds.digital_cousins.config import CousinConfig
 from pocketworlds.digital_cousins.cousin_set import CousinSet

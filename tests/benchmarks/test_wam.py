@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pocketworlds.benchmarks import wam
-from pocketworlds.benchmarks.scoring import wilson
+from pocketworlds.benchmarks.statistics import wilson
 from pocketworlds.cli import app
 from pocketworlds.world_models.checkpoint import read_card
 from typer.testing import CliRunner

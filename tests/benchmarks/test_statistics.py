@@ -1,4 +1,4 @@
-"""The audit's statistics: against SciPy, against published definitions worked out by hand, and what must not matter."""
+"""Statistics: against SciPy, against published definitions worked out by hand, and what must not matter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pocketworlds.benchmarks.audit.statistics import (
+from pocketworlds.benchmarks.statistics import (
     auroc,
     auroc_interval,
     cluster_interval,
@@ -16,12 +16,16 @@ from pocketworlds.benchmarks.audit.statistics import (
     f1,
     fisher_interval,
     interquartile_mean,
+    mcnemar,
     mmrv,
+    paired_difference,
     pearson,
+    probability_of_improvement,
     risk_coverage,
     slope,
     spearman,
     stratified_bootstrap,
+    wilson,
 )
 from scipy import stats
 
@@ -143,3 +147,41 @@ def test_the_cluster_bootstrap_counts_episodes_and_not_frames():
     values = np.repeat(RNG.normal(0, 1, 12), 50)
     apart, together = cluster_interval(values, np.repeat(np.arange(12), 50)), cluster_interval(values, np.arange(600))
     assert apart[1] - apart[0] > 3 * (together[1] - together[0])
+
+
+@settings(deadline=None)
+@given(total=st.integers(1, 300), share=st.floats(0, 1))
+def test_wilson_agrees_with_scipy(total: int, share: float) -> None:
+    hits = round(share * total)
+    expected = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    assert wilson(hits, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_wilson_of_nothing() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+SCORES = arrays(np.float64, st.tuples(st.integers(1, 6), st.just(3)), elements=st.integers(0, 20).map(lambda v: v / 20))
+
+
+@settings(deadline=None, max_examples=200)
+@given(better=SCORES, worse=SCORES)
+def test_aggregates_are_those_of_rliable(better: np.ndarray, worse: np.ndarray) -> None:
+    metrics = pytest.importorskip("rliable.metrics", reason="rliable is not installed: pip install rliable")
+    assert interquartile_mean(better) == pytest.approx(metrics.aggregate_iqm(better), abs=1e-9)
+    told = metrics.probability_of_improvement(better, worse)
+    assert probability_of_improvement(better, worse) == pytest.approx(told, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_paired_comparison_looks_at_what_only_one_solves(pairs: list[tuple[bool, bool]]) -> None:
+    first, second = np.array(pairs).T
+    only, other = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+    apart, (low, high) = paired_difference(first.astype(float), second.astype(float))
+    assert apart == pytest.approx((only - other) / len(pairs), abs=1e-9)
+    assert low <= apart + 1e-9
+    assert apart <= high + 1e-9
+    # Twice the smaller tail of a fair coin, thrown once for each of them.
+    tail = stats.binom.cdf(min(only, other), only + other, 0.5)
+    assert mcnemar(first, second) == pytest.approx(min(1.0, 2 * tail), abs=1e-9)

@@ -1,4 +1,4 @@
-"""The statistics of an audit, each by its published definition."""
+"""The statistics of benchmarks, each by its published definition."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
+
+_Z = 1.959963984540054
+"""Of a normal distribution, 95 % lies within so many standard deviations."""
+
+
+def wilson(successes: int, total: int, z: float = _Z) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927, eq. 2); (0, 1) where nothing was tried."""
+    if total == 0:
+        return 0.0, 1.0
+    share = successes / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    spread = z / (1 + z * z / total) * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return float(max(0.0, middle - spread)), float(min(1.0, middle + spread))
 
 
 def pearson(x: Array, y: Array) -> float:
@@ -77,7 +90,7 @@ def auroc(score: Array, positive: NDArray[np.bool_]) -> float:
     return float((ranks[positive].sum() - wins * (wins + 1) / 2) / (wins * losses))
 
 
-def auroc_interval(area: float, positives: int, negatives: int, z: float = 1.959964) -> Interval:
+def auroc_interval(area: float, positives: int, negatives: int, z: float = _Z) -> Interval:
     """95 % interval of an AUROC (Hanley and McNeil 1982, eq. 2)."""
     if not np.isfinite(area) or not positives or not negatives:
         return 0.0, 1.0
@@ -127,6 +140,30 @@ def stratified_bootstrap(
     found = [statistic(scores[rng.integers(runs, size=(runs, tasks)), np.arange(tasks)]) for _ in range(count)]
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def probability_of_improvement(better: Array, worse: Array) -> float:
+    """How likely a run of one is above a run of the other, ties half, in the mean over tasks (rliable).
+
+    Args:
+        better, worse: scores (runs, tasks) of each; runs need not be as many, tasks are the same.
+    """
+    above = (better[:, None] > worse[None]).mean((0, 1))
+    level = (better[:, None] == worse[None]).mean((0, 1))
+    return float((above + level / 2).mean())
+
+
+def paired_difference(first: Array, second: Array, *, count: int = 2000, seed: int = 0) -> tuple[float, Interval]:
+    """Mean of `first` less that of `second`, of the same n episodes, and its 95 % bootstrap interval."""
+    apart = first - second
+    return float(apart.mean()), cluster_interval(apart, np.arange(len(apart)), count=count, seed=seed)
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """p of "both succeed as often" in the same n episodes (McNemar 1947, exact): of those that only one solves, are as
+    many solved by the one as by the other?"""
+    only, other = int((first & ~second).sum()), int((second & ~first).sum())
+    return float(stats.binomtest(only, only + other).pvalue) if only + other else 1.0
 
 
 def cluster_interval(values: Array, groups: NDArray[Any], *, count: int = 1000, seed: int = 0) -> Interval:
