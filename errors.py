@@ -35,3 +35,11 @@ class CheckpointError(PocketWorldsError, ValueError):
 
 class TrainingError(PocketWorldsError, RuntimeError):
     """A training cannot go on; the last good state is kept."""
+
+
+class SuiteError(PocketWorldsError, ValueError):
+    """A suite of the leaderboard, or results of one, cannot be used: damaged, tampered with, or not what it was."""
+
+
+class AgentError(PocketWorldsError, RuntimeError):
+    """An agent of the leaderboard cannot be had, dies, or answers nonsense; the message says which, and what to do."""

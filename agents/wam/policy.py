@@ -32,6 +32,8 @@ from ...world_models.wam.network import Coming, Past, Wam
 from ...world_models.wam.settings import WamSettings
 from ...world_models.wam.words import letters
 
+Ints = NDArray[np.int64]
+
 _NOISES = 1024
 """Starts of flows that decisions choose from: a table, so that a world's do not depend on who else is there."""
 
@@ -77,8 +79,9 @@ class ChunkPolicy(ABC):
         self._seen_at = torch.tensor(settings.seen_at, device=device)
         self.reset(0)
 
-    def reset(self, num_envs: int, *, first: int = 0) -> None:
-        """Forgets everything; so many worlds follow, with numbers from `first` on, which noise is drawn by."""
+    def reset(self, num_envs: int, *, first: int = 0, numbers: Ints | None = None) -> None:
+        """Forgets everything; so many worlds follow, with `numbers` (num_envs,), or from `first` on, that noise is
+        drawn by."""
         shape = (num_envs, 1, self.settings.chunk)
         self._action = torch.zeros(*shape, self.settings.action_size, device=self.device)
         self._acted = torch.zeros(shape, dtype=torch.bool, device=self.device)
@@ -187,10 +190,10 @@ class WamPolicy(ChunkPolicy):
         if net.settings.past > 1 and self.execute != net.settings.chunk:
             raise TaskError(f"this model's frames lie {net.settings.chunk} control steps apart: execute all of them")
 
-    def reset(self, num_envs: int, *, first: int = 0) -> None:
+    def reset(self, num_envs: int, *, first: int = 0, numbers: Ints | None = None) -> None:
         """See `ChunkPolicy.reset`."""
-        super().reset(num_envs, first=first)
-        self._numbers = np.arange(first, first + num_envs, dtype=np.uint64)
+        super().reset(num_envs)
+        self._numbers = (np.arange(first, first + num_envs) if numbers is None else numbers).astype(np.uint64)
         self._count, self._begun = np.zeros(num_envs, dtype=np.int64), np.zeros(num_envs, dtype=np.int64)
         long = self.settings.past > 1
         self._memory = self.net.backbone.blank(num_envs, self.settings.tokens) if long else None
