@@ -16,7 +16,20 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, cousins, environments, library, machine, scans, train, train_renderer, train_rl, train_wam, watch
+from . import (
+    bench,
+    cousins,
+    environments,
+    leaderboard,
+    library,
+    machine,
+    scans,
+    train,
+    train_renderer,
+    train_rl,
+    train_wam,
+    watch,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,8 +69,13 @@ def _training() -> None:
 
 app.add_typer(training, name="train")
 benchmarks = typer.Typer(
-    no_args_is_help=True, help="Benchmarks: reconstruction, experts, speed, cousins, neural simulators."
+    no_args_is_help=True,
+    help="Benchmarks: the leaderboard, reconstruction, experts, speed, cousins, neural simulators.",
 )
+benchmarks.command("run")(leaderboard.bench_run)
+benchmarks.command("check")(leaderboard.bench_check)
+benchmarks.command("compare")(leaderboard.bench_compare)
+benchmarks.command("site")(leaderboard.bench_site)
 benchmarks.command("real2sim")(bench.bench_real2sim)
 benchmarks.command("experts")(bench.bench_experts)
 benchmarks.command("throughput")(bench.bench_throughput)

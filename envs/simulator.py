@@ -122,6 +122,10 @@ class Simulator(Protocol):
     def sensors(self) -> Sensors:
         """Named quantities of all worlds (see the module); live arrays, to be read and not written."""
 
+    def meter(self) -> Array | None:
+        """(num_envs,) the work of all motors, driving or braking [J], live, counted from each world's last reset, or
+        from the first call; slower from then on, with the same results. None: nobody knows it."""
+
     def get_state(self, ids: Ids | None = None) -> SimulatorState:
         """A copy of the full state of worlds `ids` (all by default)."""
 

@@ -1,4 +1,4 @@
-"""Plots of an audit as SVG: lines with a legend, and points against the diagonal."""
+"""Plots as SVG: lines with a legend, points against the diagonal, and points with intervals."""
 
 from __future__ import annotations
 
@@ -60,6 +60,26 @@ def diagonal(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
+def points(title: str, across: str, up: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Points with intervals upwards, which begins at 0 and ends at 1.
+
+    Args:
+        rows: `x`, `y`, `interval` of y, `name` to read, and `mark`, a few characters to write beside the point.
+    """
+    if not rows:
+        return ""
+    frame = _Frame((0.0, 4 * _round(1.05 * max(float(row["x"]) for row in rows) / 4)), (0.0, 1.0), False)
+    parts = _begun(title, across, up, frame, frame.across_ticks())
+    for row in rows:
+        x, y = frame.x(row["x"]), frame.y(row["y"])
+        low, high = row["interval"]
+        parts.append(_line(x, frame.y(low), x, frame.y(high), _COLOURS[0]))
+        told = f"{row['name']}: {row['y']:.3f} ({low:.3f} to {high:.3f}) at {row['x']:.3g}"
+        parts.append(_dot(x, y, _COLOURS[0], told))
+        parts.append(f'<text x="{x + 6:.1f}" y="{y - 5:.1f}">{escape(str(row["mark"]))}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
 class _Frame:
     """From values to pixels."""
 
@@ -109,6 +129,14 @@ def _begun(title: str, across: str, up: str, frame: _Frame, ticks: Sequence[floa
         f'<text x="12" y="{half:.0f}" text-anchor="middle" transform="rotate(-90 12 {half:.0f})">{escape(up)}</text>'
     )
     return parts
+
+
+def _round(step: float) -> float:
+    """The next larger one of 1, 2, 2.5, 5 and 10 times a power of ten; 0.25 of next to nothing."""
+    if step < 1e-300:
+        return 0.25
+    power: float = 10.0 ** math.floor(math.log10(step))
+    return power * next(each for each in (1.0, 2.0, 2.5, 5.0, 10.0) if each >= step / power * (1 - 1e-9))
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -57,6 +57,10 @@ class FallbackSimulator:
         """See `Simulator`."""
         return {**self._neural.diagnostics(), "neural/fallback": self._real}
 
+    def meter(self) -> None:
+        """See `Simulator`: models do not tell it."""
+        return None
+
     def audited(self, env_id: str) -> int:
         """See `Simulator`."""
         return self._neural.audited(env_id)

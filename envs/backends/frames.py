@@ -135,6 +135,10 @@ class FrameSimulator:
         """See `Simulator`: `neural/uncertainty`, where the model tells it, in units of its own."""
         return {"neural/uncertainty": self._doubt} if self._model.spec.uncertainty else {}
 
+    def meter(self) -> None:
+        """See `Simulator`: models do not tell it."""
+        return None
+
     def audited(self, env_id: str) -> int:
         """See `Simulator`."""
         return self._model.spec.horizon if self._card is None else self._card.audited(env_id)

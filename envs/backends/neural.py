@@ -168,6 +168,10 @@ class NeuralSimulator:
         """See `Simulator` and `Confidence`."""
         return self.confidence.told
 
+    def meter(self) -> None:
+        """See `Simulator`: models do not tell it."""
+        return None
+
     def audited(self, env_id: str) -> int:
         """See `Simulator`."""
         return self.card.audited(env_id)

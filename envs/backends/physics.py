@@ -25,6 +25,9 @@ from .resting import make_rest
 SUBSTEPS = 25
 """Physics steps (2 ms each) in one control period: 20 Hz."""
 
+_METERED = 5
+"""Physics steps between two looks at the motors, where their work is counted."""
+
 _BAD = [
     int(w)
     for w in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
@@ -65,6 +68,7 @@ class PhysicsSimulator:
         self.batch = self._rest.batch
         self._qpos, self._qvel, self._ctrl, self._act = (self.batch.bind(n) for n in ("qpos", "qvel", "ctrl", "act"))
         self._before = np.empty_like(self.batch.state)
+        self._work: Array | None = None
         self._site_pos, self._site_mat = self.batch.bind("site_xpos"), self.batch.bind("site_xmat")
         self._own = make_proprioception(world, self.batch)
         self._home = np.stack([each.home_qpos for each in worlds])
@@ -113,6 +117,8 @@ class PhysicsSimulator:
             history[:, :, history.shape[2] // 2 + 1 :] = self._ctrl[ids, :, None]
             self.batch.history[ids] = history.reshape(len(ids), -1)
         self.batch.forward(ids, stage=_ACC)
+        if self._work is not None:
+            self._work[ids], self._power[ids] = 0.0, self._powers()[ids]
         self._read(ids)
         self._controller.reset(ids, self._sensors)
 
@@ -127,7 +133,7 @@ class PhysicsSimulator:
         try:
             # As nothing changes from a control period's last step to the next one's first, MuJoCo goes on from what it
             # computes here for the sensors.
-            batch.step(ids, nstep=SUBSTEPS, stage=_VEL)
+            self._advance(ids, rows)
         except SimulationError as error:
             failed[error.ids] = True
         failed |= (batch.warning[:, _BAD, 1] > warned).any(axis=1)
@@ -157,6 +163,13 @@ class PhysicsSimulator:
     def sensors(self) -> Sensors:
         """See `Simulator`."""
         return self._sensors
+
+    def meter(self) -> Array:
+        """See `Simulator`: the sum of |force x velocity| of the actuators, as of motors that cannot store what they
+        brake, by the trapezoidal rule at 100 Hz; the current that holds a load still is not counted."""
+        if self._work is None:
+            self._work, self._power = np.zeros(self.num_envs), self._powers()
+        return self._work
 
     def get_state(self, ids: Ids | None = None) -> SimulatorState:
         """See `Simulator`."""
@@ -195,6 +208,23 @@ class PhysicsSimulator:
     def close(self) -> None:
         """See `Simulator`."""
         self._pictures.close()
+
+    def _advance(self, ids: Ids | None, rows: Ids) -> None:
+        """A control period of worlds `ids`, which are `rows`; in parts, if work is counted."""
+        if self._work is None:
+            self.batch.step(ids, nstep=SUBSTEPS, stage=_VEL)
+            return
+        period = _METERED * self.control_period / SUBSTEPS
+        for _ in range(SUBSTEPS // _METERED):
+            self.batch.step(ids, nstep=_METERED, stage=_VEL)
+            power = self._powers()
+            self._work[rows] += (period * (self._power + power) / 2)[rows]
+            self._power = power
+
+    def _powers(self) -> Array:
+        """(num_envs,) of all motors [W]."""
+        force, velocity = (self.batch.bind(f"actuator_{name}") for name in ("force", "velocity"))
+        return np.asarray(np.abs(force * velocity).sum(axis=1))
 
     def _assign(self, ids: Ids, member: Ids) -> None:
         """Gives worlds `ids` (m,), which are about to be reset or restored, their scenes (m,)."""

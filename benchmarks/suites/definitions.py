@@ -1,0 +1,91 @@
+"""What suites are made of. A suite that was published is never changed: what is new gets another version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...registry import ENVIRONMENTS
+
+EPISODES = 100
+"""Of every group."""
+_SEED = 7_000_000
+"""Of the first episode: far from where training, demonstrations and exams begin."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A group before it is frozen; see `Group`."""
+
+    name: str
+    env_id: str
+    about: str
+    keywords: dict[str, Any] = field(default_factory=dict)
+    seed: int = _SEED
+    episodes: int = EPISODES
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A suite before it is frozen."""
+
+    name: str
+    about: str
+    parts: tuple[Part, ...]
+
+
+def _short(env_id: str) -> str:
+    return env_id.partition("/")[2].partition("-")[0]
+
+
+def _tasks(robot: str) -> list[str]:
+    return [
+        env_id
+        for env_id, entry in ENVIRONMENTS.items()
+        if "task" in entry.keywords and entry.keywords.get("robot", "panda") == robot
+    ]
+
+
+def _alone(env_id: str) -> Part:
+    return Part(_short(env_id), env_id, f"{_short(env_id)} in the scene {ENVIRONMENTS[env_id].keywords['scene']}")
+
+
+def _cousins(env_id: str, family: str, twin: str) -> list[Part]:
+    scene, name = f"suite:{family}", _short(env_id)
+    return [
+        Part(f"{name}-twin", env_id, "the scene that the cousins were made from", {"scene": twin}),
+        Part(f"{name}-train", env_id, "cousins to train in", {"scene": scene, "split": "train"}),
+        Part(f"{name}-test", env_id, "cousins that are held out", {"scene": scene, "split": "test"}),
+    ]
+
+
+def _both(env_id: str) -> list[Part]:
+    name = _short(env_id)
+    return [
+        Part(f"{name}-{backend}", env_id, told, {} if backend == "physics" else {"backend": backend})
+        for backend, told in (("physics", "MuJoCo"), ("neural", "the neural simulator that comes with PocketWorlds"))
+    ]
+
+
+DEFINITIONS = {
+    each.name: each
+    for each in (
+        Definition(
+            "core-v1", "Every task of the arm in its own scene.", tuple(_alone(name) for name in _tasks("panda"))
+        ),
+        Definition("hand-v1", "Tasks of the five-fingered hand.", tuple(_alone(name) for name in _tasks("hand"))),
+        Definition(
+            "swap-v1",
+            "The same agents in physics and in the neural simulator: does the one rank them as the other does?",
+            tuple(part for name in ("Reach", "Push", "Lift", "PickPlace") for part in _both(f"PocketWorlds/{name}-v0")),
+        ),
+        Definition(
+            "cousins-v1",
+            "What was learned in some digital cousins, in others and in the scene that all were made from.",
+            (
+                *_cousins("PocketWorlds/PickPlace-v0", "blocks", "blocks"),
+                *_cousins("PocketWorlds/OpenDrawer-v0", "kitchen", "kitchen"),
+            ),
+        ),
+    )
+}

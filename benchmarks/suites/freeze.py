@@ -1,0 +1,114 @@
+"""Writes down what a suite is.
+
+    python -m pocketworlds.benchmarks.suites.freeze core-v1
+
+A published suite is not frozen again: another engine or another scene makes another version. `--replace` is for those
+that are not published yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium as gym
+import mujoco
+
+from ...digital_cousins.cousin import is_cousin_set
+from ...digital_cousins.cousin_set import load_cousins
+from ...envs import WorldVectorEnv
+from ...envs.backends.neural import shipped
+from ...errors import SuiteError
+from ...folders import write_texts
+from .definitions import DEFINITIONS, Definition, Part
+from .manifest import FOLDER, Group, Suite, found_scenes
+from .sketch import of_looks, of_starts, of_world
+
+_AT_ONCE = 100
+
+
+def freeze(definition: Definition, notify: Callable[[str], None] = lambda name: None) -> Suite:
+    """The manifest of a suite; `notify` is told of every group."""
+    groups = []
+    for part in definition.parts:
+        notify(part.name)
+        groups.append(freeze_group(part))
+    return Suite(name=definition.name, about=definition.about, mujoco=mujoco.__version__, groups=tuple(groups))
+
+
+def freeze_group(part: Part) -> Group:
+    """A group, with sketches of its worlds and initial states."""
+    spec = gym.spec(part.env_id)
+    assert spec.max_episode_steps is not None
+    count = min(part.episodes, _AT_ONCE)
+    env = gym.make_vec(part.env_id, num_envs=count, **found_scenes(part.keywords)).unwrapped
+    assert isinstance(env, WorldVectorEnv)
+    names = scene_names(env)
+    starts, scenes = [], []
+    for first in range(0, part.episodes, count):
+        _, info = env.reset(seed=[part.seed + min(first + k, part.episodes - 1) for k in range(count)])
+        starts += of_starts(env)
+        scenes += [names[k] for k in info["scene_index"]]
+    worlds = {name: of_world(world) for name, world in zip(names, env.worlds, strict=True)}
+    looks = {name: of_looks(world) for name, world in zip(names, env.worlds, strict=True)}
+    group = Group(
+        name=part.name,
+        env_id=part.env_id,
+        keywords=part.keywords,
+        seed=part.seed,
+        steps=spec.max_episode_steps,
+        about=part.about,
+        worlds=worlds,
+        looks=looks,
+        distances=_distances(part, names),
+        starts=tuple(starts[: part.episodes]),
+        scenes=tuple(scenes[: part.episodes]),
+        model=model_digest(env),
+    )
+    env.close()
+    return group
+
+
+def _distances(part: Part, names: list[str]) -> dict[str, float]:
+    """Of cousins to their twin, by the names of their scenes."""
+    keywords = found_scenes(part.keywords)
+    if not is_cousin_set(keywords.get("scene", "")):
+        return {}
+    cousins = load_cousins(keywords["scene"])
+    chosen = cousins.indices(keywords["split"])
+    entries = (cousins.manifest.entries[int(k)] for k in chosen)
+    return {name: entry.distance for name, entry in zip(names, entries, strict=True)}
+
+
+def model_digest(env: WorldVectorEnv) -> str:
+    """SHA-256 of the model that plays physics in an environment; "" where MuJoCo does."""
+    if env.config.backend == "physics":
+        return ""
+    path = env.config.checkpoint or shipped(env.worlds, env.config.task)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def scene_names(env: WorldVectorEnv) -> list[str]:
+    """Of the scenes of an environment, each another."""
+    names = [world.scene.name for world in env.worlds]
+    return [name if names.count(name) == 1 else f"{name}/{k}" for k, name in enumerate(names)]
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description="Write down what a suite is.")
+    parser.add_argument("suite", choices=list(DEFINITIONS))
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--replace", action="store_true", help="write over a manifest that is there")
+    asked = parser.parse_args()
+    path = asked.out / f"{asked.suite}.json"
+    if path.exists() and not asked.replace:
+        raise SuiteError(f"{path} is there: a published suite is not changed; give it another version")
+    write_texts(asked.out, {path.name: freeze(DEFINITIONS[asked.suite], print).written()})
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""`bench run`, `check`, `compare`, `site`: the leaderboard."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..progress import StageProgress
+from .session import AsJson, Debug, Session, say
+
+if TYPE_CHECKING:
+    from ..benchmarks.leaderboard.results import Results
+    from ..benchmarks.suites.manifest import Suite
+
+Manifests = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--suite", metavar="FILE", help="Manifest of a suite that does not come with PocketWorlds; repeatable."
+    ),
+]
+
+
+def bench_run(
+    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, or a manifest's file.")],
+    agent: Annotated[
+        str, typer.Option("--agent", help="expert, random, a checkpoint, module:name, or a server's address.")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Of the agent on the leaderboard; by default its address.")] = "",
+    num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 50,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; change nothing but the speed.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for results.", show_default="out/leaderboard/SUITE-NAME"),
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Play a suite of the leaderboard with an agent; an interrupted run goes on."""
+    kept = "what was played is kept: run the same command again to go on"
+    with Session(as_json, debug, kept) as session:
+        from ..benchmarks.leaderboard.run import Order, run_suite
+        from ..benchmarks.leaderboard.summary import tables, total
+        from ..benchmarks.site.words import slug
+
+        place = out or Path("out/leaderboard") / f"{Path(suite).stem}-{slug(name or agent)}"
+        order = Order(
+            suite=suite,
+            agent=agent,
+            name=name,
+            num_envs=num_envs,
+            workers=workers,
+            command=command_line(suite, agent, name, num_envs, workers, place),
+        )
+        with StageProgress() as progress:
+            results = run_suite(order, place, session.watched(progress.notify))
+        if as_json:
+            session.answer({"folder": str(place), "sha256": results.sha256, **asdict(total(results))})
+            return
+        say(session.console, "\n\n".join(table.text() for table in tables(results)))
+        say(session.console, f"written to {place}")
+
+
+def bench_check(
+    files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
+    manifests: Manifests = None,
+    again: Annotated[
+        int, typer.Option("--replay", min=0, metavar="N", help="Play N episodes of every group again, with the agent.")
+    ] = 0,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="With --replay: where it is here; by default as the file says.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --replay: draws the episodes.", show_default="drawn, and told"),
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check results: whole, unchanged, and of the very episodes of their suite. Ends with 2 if any is refused."""
+    with Session(as_json, debug, "nothing was changed") as session:
+        from ..benchmarks.site.collect import found_files, read
+        from ..benchmarks.site.words import printable
+        from ..errors import SuiteError
+
+        suites = _suites(manifests)
+        valid: list[str] = []
+        refused: dict[str, str] = {}
+        drawn = secrets.randbelow(2**31) if seed is None else seed
+        for file in [each for given in files for each in (list(found_files([given])) or [given])]:
+            shown = printable(str(file))
+            try:
+                results = read(file, suites)
+                if again:
+                    _play_again(session, results, again, seed=drawn, agent=agent, suite=suites.get(results.suite))
+            except SuiteError as error:
+                refused[shown] = " ".join(printable(str(error)).split())
+                told = f"refused: {refused[shown]}"
+            else:
+                valid.append(shown)
+                told = f"valid: {shown}: {printable(results.agent.name)} in {results.suite}"
+                if again:
+                    told += f", and {again} episodes of every group (--seed {drawn}) end as it says"
+            if not as_json:
+                say(session.console, told)
+        if as_json:
+            session.answer({"valid": valid, "refused": refused, **({"seed": drawn} if again else {})})
+        if refused:
+            raise typer.Exit(2)
+
+
+def bench_compare(
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="Results, or their folder.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", help="Results of the same suite.")],
+    manifests: Manifests = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two runs of a suite on the same episodes."""
+    with Session(as_json, debug, "nothing was changed") as session:
+        from ..benchmarks.leaderboard.summary import compare, lines
+        from ..benchmarks.site.collect import read
+        from ..benchmarks.site.words import between, printable
+        from ..benchmarks.tables import Table
+
+        suites = _suites(manifests)
+        a, b = read(first, suites), read(second, suites)
+        found = compare(a, b)
+        if as_json:
+            session.answer({"groups": {name or "all": asdict(each) for name, each in found.items()}})
+            return
+        shares = [{name: each.share for name, each in lines(results).items()} for results in (a, b)]
+        rows = []
+        for name, each in found.items():
+            own = [f"{side[name]:.3f}" if name else "" for side in shares]
+            apart = f"{each.apart:+.3f} ({between(each.interval, '+.3f')})"
+            rows.append((name or "all", *own, apart, f"{each.p:.3g}", f"{each.improvement:.3f}"))
+        title = printable(f"{a.agent.name} less {b.agent.name}, {a.suite}")
+        heads = ("group", "first", "second", "difference (95 %)", "p", "first better")
+        note = (
+            "Difference: share of successes, over all episodes (paired bootstrap). p: of so large a difference if both "
+            "succeed as often (McNemar). First better: how likely an episode of the first ends better, ties half."
+        )
+        say(session.console, Table(title, heads, rows, note).text())
+
+
+def bench_site(
+    files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pages.")] = Path("site"),
+    manifests: Manifests = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite an earlier site.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write the leaderboard's pages from results; what is refused is told on stderr and left out."""
+    with Session(as_json, debug, "nothing was written") as session:
+        from ..benchmarks.site.words import printable
+        from ..benchmarks.site.write import write_site
+
+        with StageProgress() as progress:
+            told = write_site(files, out, session.watched(progress.notify), suites=_suites(manifests), replace=replace)
+        for file, why in told.refused.items():
+            say(session.aside, f"left out: {printable(str(file))}: {' '.join(why.split())}")
+        if as_json:
+            session.answer(told.to_dict())
+            return
+        runs = f"{len(told.shown)} run{'' if len(told.shown) == 1 else 's'} of {', '.join(told.suites)}"
+        say(session.console, f"{runs} written to {out}; open {out / 'index.html'}")
+
+
+def command_line(suite: str, agent: str, name: str, num_envs: int, workers: int, out: Path) -> str:
+    """The command that makes the same results, for a shell."""
+    words = ["pocketworlds", "bench", "run", "--suite", suite, "--agent", agent]
+    if name:
+        words += ["--name", name]
+    return shlex.join([*words, "--num-envs", str(num_envs), "--workers", str(workers), "--out", str(out)])
+
+
+def _play_again(
+    session: Session, results: Results, count: int, *, seed: int, agent: str | None, suite: Suite | None
+) -> None:
+    """Plays episodes again.
+
+    Raises:
+        SuiteError: one of them ends in another way than the results say. AgentError: see `replay`.
+    """
+    from ..benchmarks.leaderboard.replay import replay
+    from ..errors import SuiteError
+
+    with StageProgress() as progress:
+        notify = session.watched(progress.notify)
+        found = replay(results, count, seed=seed, address=agent, suite=suite, notify=notify)
+    wrong = [each for each in found if each.differs]
+    if wrong:
+        first = wrong[0]
+        raise SuiteError(
+            f"{len(wrong)} of {len(found)} episodes (--seed {seed}) end in another way when they are played again, "
+            f"{first.group} {first.said.number} (seed {first.said.seed}) among them: its {', '.join(first.differs)}"
+        )
+
+
+def _suites(manifests: list[Path] | None) -> dict[str, Suite]:
+    """By name."""
+    from ..benchmarks.suites.manifest import load_suite
+
+    return {suite.name: suite for suite in map(load_suite, manifests or [])}
