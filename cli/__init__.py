@@ -75,6 +75,7 @@ benchmarks = typer.Typer(
 benchmarks.command("run")(leaderboard.bench_run)
 benchmarks.command("check")(leaderboard.bench_check)
 benchmarks.command("compare")(leaderboard.bench_compare)
+benchmarks.command("trust")(leaderboard.bench_trust)
 benchmarks.command("site")(leaderboard.bench_site)
 benchmarks.command("real2sim")(bench.bench_real2sim)
 benchmarks.command("experts")(bench.bench_experts)

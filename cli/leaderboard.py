@@ -1,4 +1,4 @@
-"""`bench run`, `check`, `compare`, `site`: the leaderboard."""
+"""`bench run`, `check`, `compare`, `trust`, `site`: the leaderboard."""
 
 from __future__ import annotations
 
@@ -146,6 +146,28 @@ def bench_compare(
             "succeed as often (McNemar). First better: how likely an episode of the first ends better, ties half."
         )
         say(session.console, Table(title, heads, rows, note).text())
+
+
+def bench_trust(
+    files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
+    suite: Annotated[str, typer.Option("--suite", help="Whose runs count.")] = "swap-v1",
+    manifests: Annotated[
+        list[Path] | None, typer.Option("--manifest", metavar="FILE", help="Of a suite that does not come along.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say whether a simulator ranks agents as physics does, from their runs of swap-v1."""
+    with Session(as_json, debug, "nothing was changed") as session:
+        from ..benchmarks.leaderboard.trust import table, trust
+        from ..benchmarks.site.collect import collect
+
+        shown, _ = collect(files, _suites(manifests))
+        found = trust([each.results for each in shown if each.suite.name == suite])
+        if as_json:
+            session.answer({"trust": [asdict(each) for each in found]})
+        else:
+            say(session.console, table(found).text())
 
 
 def bench_site(

@@ -103,7 +103,7 @@ class GrootAgent(RemoteAgent):
     def ask(self, views: Sequence[View]) -> list[Any]:
         """See `RemoteAgent`."""
         self._past.append((self._step, views))
-        data = {"observation": self.observation(len(views)), "options": None}
+        data = {"observation": self.observation(), "options": None}
         return self._actions(self._request("get_action", data), len(views))
 
     def played(self, steps: int) -> None:
@@ -113,8 +113,8 @@ class GrootAgent(RemoteAgent):
         while len(self._past) > 1 and self._past[1][0] <= oldest:
             self._past.pop(0)
 
-    def observation(self, count: int) -> dict[str, Any]:
-        """What `count` worlds show now and showed before, as it is sent.
+    def observation(self) -> dict[str, Any]:
+        """What worlds show now and showed before, as it is sent.
 
         A policy that looks back sees, of every control step that it asks for, what was seen last before it: worlds are
         looked at only between chunks of actions.

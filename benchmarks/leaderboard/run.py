@@ -66,6 +66,9 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
     """
     if order.num_envs < 1 or order.workers < 1:
         raise SuiteError(f"num_envs and workers must be from 1, got {order.num_envs} and {order.workers}")
+    for name, most in (("name", 200), ("agent", 2000), ("command", 2000)):
+        if len(getattr(order, name) or order.agent) > most:
+            raise SuiteError(f"the {name} of a run has {most} characters at most; give it a shorter one")
     suite = load_suite(order.suite)
     told = _agent_told(order, suite)
     run = {"suite": suite.digest, "agent": told.model_dump(mode="json")}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ...errors import SuiteError
 from ..statistics import (
@@ -15,7 +16,6 @@ from ..statistics import (
     mcnemar,
     paired_difference,
     probability_of_improvement,
-    stratified_bootstrap,
     wilson,
 )
 from ..tables import Table
@@ -93,19 +93,21 @@ def lines(results: Results) -> dict[str, Line]:
     return {each.name: line(each.episodes) for each in results.played}
 
 
-def total(results: Results, *, count: int = 2000) -> Total:
-    """Over groups."""
-    scores = _successes(results)
-
-    def shares(statistic: str) -> Interval:
-        def of(drawn: Array) -> float:
-            each = drawn.mean(axis=0)
-            return float(each.mean()) if statistic == "mean" else interquartile_mean(each)
-
-        return stratified_bootstrap(scores, statistic=of, count=count)
-
-    each = scores.mean(axis=0)
-    return Total(float(each.mean()), shares("mean"), interquartile_mean(each), shares("iqm"))
+def total(results: Results, *, count: int = 2000, seed: int = 0) -> Total:
+    """Over groups; `count` bootstraps, drawn by `seed`."""
+    wins = np.array([sum(row.success for row in each.episodes) for each in results.played])
+    episodes = np.array([len(each.episodes) for each in results.played])
+    shares = wins / episodes
+    # To draw n episodes with replacement and count successes is to draw from a binomial distribution.
+    drawn = np.random.default_rng(seed).binomial(episodes, shares, size=(count, len(episodes))) / episodes
+    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
+    below, above = np.quantile(stats.trim_mean(drawn, 0.25, axis=1), [0.025, 0.975])
+    return Total(
+        mean=float(shares.mean()),
+        mean_interval=(float(low), float(high)),
+        iqm=interquartile_mean(shares),
+        iqm_interval=(float(below), float(above)),
+    )
 
 
 def tables(results: Results) -> list[Table]:
@@ -201,14 +203,6 @@ def compare(first: Results, second: Results) -> dict[str, Comparison]:
 def _of(results: Results, name: str) -> Array:
     episodes = [each for played in results.played if name in ("", played.name) for each in played.episodes]
     return np.array([each.success for each in episodes], dtype=np.float64)
-
-
-def _successes(results: Results) -> Array:
-    """(episodes, groups); a group of fewer episodes than another has some of them twice."""
-    most = max(len(each.episodes) for each in results.played)
-    return np.array(
-        [np.resize([row.success for row in each.episodes], most) for each in results.played], dtype=np.float64
-    ).T
 
 
 def by_scene(results: Results, name: str) -> Mapping[str, Line]:

@@ -13,8 +13,10 @@ from typing import Any
 from markupsafe import Markup
 
 from ... import __version__
+from ...errors import SuiteError
 from ..audit.plots import points
 from ..leaderboard.results import Results
+from ..leaderboard.trust import FEWEST, Trust, trust
 from ..suites.manifest import Group, Suite, suite_names
 from .board import Pair, Standing, failures, nearness, scenes
 from .shade import shade
@@ -57,7 +59,18 @@ def suite_page(suite: Suite, found: Sequence[Standing], pairs: Sequence[Pair]) -
         episodes=_episodes(suite),
         energy=Markup(points("Energy against success", "energy of an episode [J]", "success", rows)),
         without_energy=[run.label for run in found if not _tells_energy(run)],
+        trusted=_trusted([run.results for run in found]),
+        fewest=FEWEST,
+        swapped=any(group.model for group in suite.groups),
     )
+
+
+def _trusted(runs: Sequence[Results]) -> list[Trust]:
+    """What the runs say of simulators; nothing, if they are too few or play in one alone."""
+    try:
+        return trust(runs)
+    except SuiteError:
+        return []
 
 
 def run_page(suite: Suite, run: Standing, count: int, films: Sequence[dict[str, str]]) -> str:
@@ -181,7 +194,7 @@ def _percent(share: float) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital letter and a full stop."""
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 @cache

@@ -233,6 +233,17 @@ def test_nobody_there_and_servers_of_other_protocols():
             remote_agent(f"groot:{url}?attempts=1")
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_actions_of_other_numbers_of_worlds_are_refused(serving: Serving, count: int):
+    found = [{"arm": np.zeros((count, 4, 6)), "gripper": np.zeros((count, 4, 1))}, {}]
+    agent = remote_agent(address(serving(lambda seen: found)))
+    agent.reset(assignment(2))
+    with pytest.raises(
+        AgentError, match=r"for the action 'arm' of 2 worlds, where numbers \(2, steps, size\) were due"
+    ):
+        agent.act(observation(2))
+
+
 @pytest.mark.parametrize(
     ("modalities", "says"),
     [

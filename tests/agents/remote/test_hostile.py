@@ -92,7 +92,7 @@ dtypes = st.one_of(
             "f4,f4", "(2,)f4", "{'a':'f4'}", "<b2", "<i3", "b", "", "float32\n", "<f4;", "<f4 ", "<f4" * 50,
         ]
     ),
-    st.none(), st.integers(-9, 9), st.binary(max_size=4), st.text(max_size=6), st.lists(st.text(max_size=3), max_size=2),
+    st.none(), st.integers(-9, 9), st.binary(max_size=4), st.text(max_size=6), st.just(["<f4"]),
 )  # fmt: skip
 shapes = st.one_of(
     st.lists(st.integers(-(2**63), -1), min_size=1, max_size=3),

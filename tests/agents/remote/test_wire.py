@@ -62,6 +62,22 @@ def test_single_numbers_of_openpi_are_numbers():
             openpi.decode({mark: True, data: [1]})
 
 
+STRANGE = {
+    8: ["O", "|O", "V8", "<c8", "<M8[s]", "<m8", "f4,f4", "(2,)f4"],
+    4: ["|V4", "<U1", "|S4", "float32", "<f4 ", "<f4\n", " <f4"],
+    16: ["<f16", "<c16"],
+    3: ["<f3"],
+    0: [""],
+}
+"""Types that are refused, by the bytes that an array of one would have."""
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(dtype, size) for size, found in STRANGE.items() for dtype in found])
+def test_only_plain_numbers_are_taken_even_where_the_bytes_fit(dtype: str, size: int):
+    with pytest.raises(WireError, match="only truth values and numbers are taken"):
+        array_of(dtype, [1], b"\0" * size)
+
+
 def test_arrays_take_no_memory_that_was_not_sent():
     for shape in ([2**40], [2**20, 2**20], [0, 2**40], [2**62, 4]):
         with pytest.raises(WireError, match=r"an array has (0|4) bytes"):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from pocketworlds.benchmarks.leaderboard.results import Results
-from pocketworlds.benchmarks.leaderboard.summary import total
-from pocketworlds.benchmarks.site import board
 from pocketworlds.benchmarks.site.write import SiteTold, write_site
 from pocketworlds.benchmarks.suites.manifest import Suite
 
@@ -18,8 +14,6 @@ from ..leaderboard.boards import kept, small_results, small_suite
 
 SUITE = small_suite(episodes=12)
 SUITES = {SUITE.name: SUITE}
-COUNT = 60
-"""Bootstraps: fewer than usual, for the time they take."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +34,6 @@ class Site:
         return next(
             self.folder / page for page in self.told.shown.values() if run.sha256[:8] in page.rpartition("/")[0]
         )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(board, "total", functools.partial(total, count=COUNT))
-        yield
 
 
 @pytest.fixture(scope="session")
