@@ -33,8 +33,8 @@ class Assignment:
     """The n episodes that are about to begin, one a world.
 
     Attributes:
-        env_id: what is played. episodes: (n,) their numbers, which are never the same for two episodes of a suite:
-            whoever draws at random should draw by these, so that a run does not depend on who plays beside it.
+        env_id: what is played. episodes: (n,) their numbers, another for each episode of a group: whoever draws at
+            random should draw by these, so that a run does not depend on who plays beside it.
         instructions: (n,) what is asked for. action_size: A, of an action in [-1, 1]. control_rate: actions a second.
         state_layout: where each named part lies in "state".
         env: the environment itself. Only who is `privileged` may look at it.
@@ -52,8 +52,8 @@ class Assignment:
 class Agent(Protocol):
     """What plays; see the module.
 
-    Two more attributes may be there. `keywords`: how it sees and acts, those of `gym.make_vec` among `SENSES`;
-    `privileged`: True if it looks at the environment behind its observations, which the leaderboard then says.
+    More may be there. `keywords`: how it sees and acts, those of `gym.make_vec` among `SENSES`; `privileged`: True if
+    it looks at the environment behind its observations, which the leaderboard then says; `close()`: called at the end.
     """
 
     def reset(self, assignment: Assignment) -> None:
@@ -70,3 +70,10 @@ SENSES = ("obs_mode", "control_mode", "image_size", "camera", "renderer")
 def senses(agent: Agent) -> Mapping[str, Any]:
     """The keywords an agent asks for."""
     return MappingProxyType(dict(getattr(agent, "keywords", {})))
+
+
+def leave(agent: Agent) -> None:
+    """Closes an agent that can be closed."""
+    close = getattr(agent, "close", None)
+    if callable(close):
+        close()

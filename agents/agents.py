@@ -104,7 +104,6 @@ class NetworkAgent:
 
         net, _ = load_model(path)
         self._policy, settings = policy_of(net), net.settings
-        self._seen: Mapping[str, NDArray[Any]] = {}
         obs_mode = "+".join(["state", *(["rgb"] if settings.cameras else [])])
         self.keywords: dict[str, Any] = {"obs_mode": obs_mode, "control_mode": settings.control_mode}
         if settings.cameras:

@@ -31,7 +31,7 @@ class Stage:
     """A group's environment of n worlds, checked against the manifest.
 
     Attributes:
-        suite, group: what is played. env: where. numbers: of the group's first episode among all of the suite.
+        suite, group: what is played. env: where. seconds: that every decision took.
     """
 
     suite: Suite

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...agents.agent import leave
 from ...agents.agents import agent_files, load_agent
 from ...errors import AgentError
 from ..suites.manifest import Suite, load_suite
@@ -69,5 +70,6 @@ def replay(
             found += [Replayed(group.name, said[each.number], each) for each in stage.play(agent, chosen)]
         finally:
             stage.close()
+            leave(agent)
         notify("playing again", (number + 1) / len(suite.groups))
     return found

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ...agents.agent import Agent, senses
+from ...agents.agent import Agent, leave, senses
 from ...agents.agents import agent_files, load_agent
 from ...envs.backends.physics import processors
 from ...errors import AgentError, SuiteError
@@ -27,7 +27,7 @@ from ...folders import write_texts
 from ..suites.manifest import Group, Suite, load_suite
 from ..throughput_result import host
 from .play import Stage
-from .results import FILE, AgentTold, Episode, Latency, Played, Results
+from .results import FILE, AgentTold, Episode, Latency, Played, Results, check_results, load_results
 
 Notify = Callable[[str, float], None]
 
@@ -77,6 +77,8 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
     kept, spent = _kept(out / _BATCHES, suite)
     begun = time.monotonic()
     missing = {group.name: [k for k in range(group.episodes) if k not in kept[group.name]] for group in suite.groups}
+    if not any(missing.values()) and (out / FILE).is_file():
+        return load_results(out, suite)
     for group, episodes in _batches(order, suite, missing):
         rows = kept[group.name]
         rows |= {each.number: each for each in episodes}
@@ -99,21 +101,26 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
         command=order.command,
         seconds=spent,
     ).signed()
+    check_results(results, suite)
     write_texts(out, {FILE: results.written()})
     return results
 
 
 def _agent_told(order: Order, suite: Suite) -> AgentTold:
-    agents = {group.name: load_agent(order.agent, group=group.name) for group in suite.groups[:1]}
-    first = next(iter(agents.values()))
-    files = {group.name: agent_files(order.agent, group=group.name) for group in suite.groups}
-    if "{group}" not in order.agent:
-        files = {"": next(iter(files.values()))}
+    """Who plays; an agent of several files is looked at for every group, so that what is missing is told at once."""
+    several = "{group}" in order.agent
+    names = [group.name for group in suite.groups] if several else [suite.groups[0].name]
+    told: list[Agent] = []
+    for name in names:
+        agent = load_agent(order.agent, group=name)
+        leave(agent)
+        told.append(agent)
+    files = {name if several else "": agent_files(order.agent, group=name) for name in names}
     return AgentTold(
         name=order.name or order.agent,
         address=order.agent,
-        privileged=bool(getattr(first, "privileged", False)),
-        keywords=json.loads(json.dumps(dict(senses(first)))),
+        privileged=any(getattr(each, "privileged", False) for each in told),
+        keywords=json.loads(json.dumps(dict(senses(told[0])))),
         files={name: each for name, each in files.items() if each},
     )
 
@@ -121,7 +128,10 @@ def _agent_told(order: Order, suite: Suite) -> AgentTold:
 def _claim(path: Path, run: dict[str, Any]) -> None:
     """Refuses a folder in which something else was played."""
     if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            earlier = dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise SuiteError(f"{path} is damaged; choose another folder, or remove this one") from error
         other = [name for name in run if earlier.get(name) != run[name]]
         if other:
             raise SuiteError(f"{path.parent} holds a run of another {other[0]}; choose another folder, or remove it")
@@ -139,9 +149,9 @@ def _kept(folder: Path, suite: Suite) -> tuple[dict[str, dict[int, Episode]], fl
             batch = json.loads(path.read_bytes())
             episodes = _EPISODES.validate_python(batch["episodes"])
             spent += float(batch["seconds"])
+            found[name] |= {each.number: each for each in episodes}
         except (ValueError, KeyError, TypeError, ValidationError) as error:
             raise SuiteError(f"{path} is damaged; remove it, and its episodes are played again") from error
-        found[name] |= {each.number: each for each in episodes}
     return found, spent
 
 
@@ -200,7 +210,9 @@ class _Player:
     def close(self) -> None:
         if self._stage is not None:
             self._stage.close()
-        self._stage = None
+        if self._agent is not None:
+            leave(self._agent)
+        self._stage = self._agent = None
 
 
 _PLAYERS: list[_Player] = []  # of a worker: one
@@ -231,6 +243,7 @@ def _latency(order: Order, suite: Suite) -> Latency:
         seconds = np.array(stage.seconds[1:])  # the first one warms up
     finally:
         stage.close()
+        leave(agent)
     return Latency(
         median=float(np.median(seconds)),
         slow=float(np.quantile(seconds, 0.95)),
