@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +29,7 @@ from ..digital_cousins.relations import scene_graph
 from ..errors import PocketWorldsError, SceneError
 from ..scenes import Scene
 from ..scenes.mjcf import compile_scene
+from ..workers import WorkerPool
 from .tables import Table
 
 MAX_PENETRATION, MAX_DRIFT, SECONDS = 1e-3, 2e-3, 2.0
@@ -144,15 +143,10 @@ def check_set(
         raise SceneError(f"{cousins.folder / TWIN} is missing or was changed; copy the whole folder of cousins again")
     check = partial(_check, cousins, scene_graph(cousins.twin))
     found = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context) as pool:
-        try:
-            for checked in pool.map(check, range(len(cousins)), chunksize=4):
-                found.append(checked)
-                notify("cousins", len(found) / len(cousins))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with WorkerPool(workers or os.cpu_count() or 1) as pool:
+        for checked in pool.map(check, range(len(cousins)), chunksize=4):
+            found.append(checked)
+            notify("cousins", len(found) / len(cousins))
     return SetCheck(str(folder), tuple(found), damaged)
 
 

@@ -35,6 +35,7 @@ import numpy as np
 
 from ..errors import SceneError
 from ..real2sim.phone import PhoneModel
+from ..workers import interrupts_blocked
 from .ground_truth_scenes import Layout, benchmark_set, generate_scene, truth_record, write_scene
 from .real2sim_results import BenchmarkResult, Header
 from .real2sim_scene import failed_scene, score_scene
@@ -249,7 +250,10 @@ def _run_all(jobs: Sequence[_Job], workers: int, notify: Notify) -> list[SceneSc
                     job = waiting.pop(0)
                     ours, theirs = context.Pipe(duplex=False)
                     process = context.Process(target=_work, args=(theirs, job), name=job.name)
-                    process.start()
+                    with (
+                        interrupts_blocked()
+                    ):  # only the parent answers Ctrl+C, and ends its children in an orderly way
+                        process.start()
                     theirs.close()
                     running[ours] = (job, process)
                     shares[job.name] = 0.0
@@ -289,8 +293,6 @@ def _received(pipe: Connection) -> float | SceneScore | str:
 
 
 def _work(pipe: Connection, job: _Job) -> None:
-    # Ctrl+C reaches the whole group: only the parent answers it, and ends its children in an orderly way.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         pipe.send(_run_scene(job, lambda share: pipe.send(float(share))))

@@ -9,18 +9,15 @@ until every split has enough.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import pickle
 import shutil
-import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from ..errors import SceneError
 from ..folders import check_free, new_folder
 from ..scenes import Scene
 from ..scenes.folder import assets
+from ..workers import WorkerPool, unwanted
 from .candidate import Rejected, make_cousin
 from .config import CousinConfig
 from .cousin import MANIFEST, Cousin
@@ -215,35 +213,27 @@ def _records(
     family: Family, config: CousinConfig, seed: int, check: Check | None, making: Path, workers: int
 ) -> Generator[dict[str, Any], None, None]:
     """What became of candidate after candidate, without end; several chunks are under way at a time."""
-    stopped = multiprocessing.get_context("spawn").RawValue("b", 0)
-    with _pool(workers, pickle.dumps((family, config, seed, check)), stopped) as pool:
+    with _pool(workers, pickle.dumps((family, config, seed, check))) as pool:
         ahead: list[tuple[Path, Future[list[dict[str, Any]]] | None]] = []
         number = 0
-        try:
-            while True:
-                while len(ahead) < (2 * workers if workers > 1 else 1):
-                    path = making / "chunks" / f"{number:06d}.json"
-                    ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
-                    number += 1
-                path, future = ahead.pop(0)
-                if future is not None:
-                    partial = path.with_suffix(".partial")
-                    partial.write_text(json.dumps(future.result()))
-                    os.replace(partial, path)
-                yield from json.loads(path.read_text())
-        finally:
-            # What is under way is needed no more, whether all was found or somebody interrupts. Workers end after the
-            # candidate they are at: ended by a signal while it sends, one would leave the pool waiting for the rest.
-            stopped.value = 1
-            pool.shutdown(cancel_futures=True)
+        while True:
+            while len(ahead) < (2 * workers if workers > 1 else 1):
+                path = making / "chunks" / f"{number:06d}.json"
+                ahead.append((path, None if path.exists() else pool.submit(_chunk, number)))
+                number += 1
+            path, future = ahead.pop(0)
+            if future is not None:
+                partial = path.with_suffix(".partial")
+                partial.write_text(json.dumps(future.result()))
+                os.replace(partial, path)
+            yield from json.loads(path.read_text())
 
 
-def _pool(workers: int, common: bytes, stopped: ctypes.c_byte) -> Executor:
+def _pool(workers: int, common: bytes) -> Executor:
     if workers == 1:
-        _start(common, stopped)
+        _start(common)
         return _Here()
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(common, stopped))
+    return WorkerPool(workers, _start, (common,))
 
 
 class _Here(Executor):
@@ -256,24 +246,17 @@ class _Here(Executor):
 
 
 _COMMON: list[tuple[Family, CousinConfig, int, Check | None]] = []
-_STOPPED: list[ctypes.c_byte] = []
 
 
-def _start(common: bytes, stopped: ctypes.c_byte) -> None:
-    """Where chunks are worked on: what they have in common, and whether anybody still wants them (0)."""
-    _COMMON[:], _STOPPED[:] = [pickle.loads(common)], [stopped]
-
-
-def _start_worker(common: bytes, stopped: ctypes.c_byte) -> None:
-    """The same in a process of its own, which leaves Ctrl+C to its parent: that one ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _start(common, stopped)
+def _start(common: bytes) -> None:
+    """Where chunks are worked on: what they have in common."""
+    _COMMON[:] = [pickle.loads(common)]
 
 
 def _chunk(number: int) -> list[dict[str, Any]]:
     """What became of the candidates of one chunk; less where nobody wants it any more."""
     family, config, seed, check = _COMMON[0]
-    numbers = itertools.takewhile(lambda _: not _STOPPED[0].value, range(CHUNK * number, CHUNK * (number + 1)))
+    numbers = itertools.takewhile(lambda _: not unwanted(), range(CHUNK * number, CHUNK * (number + 1)))
     return [_record(family, config, seed, check, index) for index in numbers]
 
 

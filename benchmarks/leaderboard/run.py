@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...agents.agent import Agent, leave, senses
 from ...agents.agents import agent_files, load_agent
+from ...envs import WorldVectorEnv
 from ...envs.backends.physics import processors
 from ...errors import AgentError, SuiteError
 from ...folders import write_texts
+from ...workers import WorkerPool, unwanted
 from ..suites.manifest import Group, Suite, load_suite
 from ..throughput_result import host
 from .play import Stage
@@ -173,8 +174,7 @@ def _batches(order: Order, suite: Suite, missing: dict[str, list[int]]) -> Itera
             player.close()
         return
     threads = max(processors() // order.workers, 1)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(order.workers, context, _enlist, (order, threads)) as pool:
+    with WorkerPool(order.workers, _enlist, (order, threads)) as pool:
         waiting: dict[Future[list[Episode]], str] = {pool.submit(_play, name, numbers): name for name, numbers in jobs}
         try:
             while waiting:
@@ -184,9 +184,6 @@ def _batches(order: Order, suite: Suite, missing: dict[str, list[int]]) -> Itera
                     yield suite.group(name), future.result()
         except BrokenProcessPool as error:
             raise AgentError("a worker died (out of memory?); the same command goes on with what is left") from error
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 class _Player:
@@ -205,7 +202,7 @@ class _Player:
             self._agent = agent = load_agent(self._order.agent, group=name)
             count = min(self._order.num_envs, group.episodes)
             self._stage = stage = Stage.made(self._suite, group, agent, count, threads=self._threads)
-        return stage.play(agent, numbers)
+        return stage.play(agent, numbers, _go_on)
 
     def close(self) -> None:
         if self._stage is not None:
@@ -224,6 +221,12 @@ def _enlist(order: Order, threads: int) -> None:
 
     torch.set_num_threads(threads)
     _PLAYERS[:] = [_Player(load_suite(order.suite), order, threads=threads)]
+
+
+def _go_on(env: WorldVectorEnv) -> None:
+    """Ends what a worker plays when nobody waits for it any more."""
+    if unwanted():
+        raise InterruptedError
 
 
 def _play(name: str, numbers: Sequence[int]) -> list[Episode]:
