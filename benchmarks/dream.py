@@ -5,7 +5,7 @@ its running mean: by how well it ranks episodes that will fail above those that 
 by how well the probabilities that it gives, after isotonic regression on one half of the episodes, hold on the other
 (expected calibration error); and as an alarm, whose threshold is such that at most a tenth of successful episodes raise
 it (conformal, one half of the episodes; Vovk et al. 2005), by how many failures it finds and how early. Two signals
-know nothing of dreams: how much changed (copy error), and whether the task got on.
+know nothing of dreams: how little changed (stillness), and whether the task got on, as the reward says.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy.optimize import isotonic_regression
 
 from .. import __version__
 from ..agents.wam.policy import check_place
-from ..agents.wam.telling import AFTER, Teller
+from ..agents.wam.telling import ERROR, EXCESS, STILL, Teller
 from ..envs import WorldVectorEnv
 from ..envs.catalogue import known_ids
 from ..errors import TaskError
@@ -46,7 +46,7 @@ PROGRESS = "no progress"
 ALARM = 0.1
 """Share of successful episodes that may raise the alarm."""
 _BINS = 10
-_PLOTTED = ("dream error", "dreams apart", "copy error", PROGRESS)
+_PLOTTED = (EXCESS, "dreams apart", STILL, PROGRESS)
 
 
 @dataclass(frozen=True)
@@ -200,14 +200,14 @@ def judge(told: Told) -> dict[str, Any]:
             "alarm": alarm(score[:, :half], failed[:half], score[:, half:], failed[half:]),
         }
     known = {"all": "", "things": " of things", "pictures": " of pictures"}
-    skills = {name: skill(told, kind) for name, kind in known.items() if f"dream error{kind}" in told.signals}
+    skills = {name: skill(told, kind) for name, kind in known.items() if f"{ERROR}{kind}" in told.signals}
     return {"episodes": count, "failures": int(failed.sum()), "skill": skills, "signals": rows}
 
 
 def skill(told: Told, kind: str = "") -> float:
-    """Of what changes, the share that was foreseen: 1 - dream error / copy error, sums over all decisions; NaN where
-    nothing changes. `kind`: " of things", " of pictures", or of the whole state."""
-    dream, copy = (float(told.signals[f"{name}{kind}"].mean()) for name in AFTER)
+    """Of what changes, the share that was foreseen: 1 less the ratio of the dream's error to a copy's, of sums over all
+    decisions; NaN where nothing changes. `kind`: " of things", " of pictures", or of the whole state."""
+    dream, copy = (abs(float(told.signals[f"{name}{kind}"].mean())) for name in (ERROR, STILL))
     return 1 - dream / copy if copy > 0 else math.nan
 
 
@@ -282,8 +282,8 @@ def tables(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[Table]:
     heads = ("signal", "AUROC (95 %)", "half-way", "ECE", "failures found", "false alarms", "left of the episode")
     skills = ", ".join(f"{number(value)} ({what})" for what, value in found["skill"].items())
     note = (
-        f"{found['failures']} of {found['episodes']} episodes failed. The dream's skill, 1 - dream error / copy error: "
-        f"{skills}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
+        f"{found['failures']} of {found['episodes']} episodes failed. The dream's skill, the share of changes that it "
+        f"foresaw: {skills}. Signals are running means; ECE and the alarm are of the second half of the episodes, "
         f"calibrated on the first; at most {100 * ALARM:.0f} % of successes should ring."
     )
     run = Table("What was run", ("", ""), [(name, str(value)) for name, value in facts.items()])

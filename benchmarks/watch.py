@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agents.wam.telling import Teller
+from ..agents.wam.telling import EXCESS, Teller
 from ..envs import WorldVectorEnv
 from ..envs.state_pictures import StatePictures
 from ..errors import TaskError
@@ -31,7 +31,6 @@ from .watch_page import page
 
 REPORT = "watch.json"
 _NOUN = "folder of `watch`"
-SIGNAL = "dream error"
 _WIDTH = 320  # of each picture of a model without pictures of its own
 
 Signal = NDArray[np.float64]
@@ -90,7 +89,7 @@ def watch(
     seed: int,
     calibrate: int = 50,
     heard: Path | None = None,
-    signal: str = SIGNAL,
+    signal: str | None = None,
     num_envs: int = 50,
     replace: bool = False,
     notify: Notify,
@@ -101,7 +100,8 @@ def watch(
         who: the model, and where. out: see the module. episodes: of seeds from `seed` on.
         calibrate: episodes that the alarm is calibrated on first, of the seeds that follow; 0: no alarm.
         heard: the `dream.json` of an earlier `bench dream` of the model, whose alarm is taken instead.
-        signal: that rings. num_envs: worlds at once while calibrating. replace: whether an earlier folder may go.
+        signal: that rings; None: the excess error, of things if there are any.
+        num_envs: worlds at once while calibrating. replace: whether an earlier folder may go.
 
     Raises:
         TaskError: see `Dreamer.env`; there is no such signal; `out` is there already, or `heard` is of another model.
@@ -109,6 +109,7 @@ def watch(
     check_free(out, replace=replace, marks=(REPORT,), noun=_NOUN, error=TaskError)
     teller = Teller(who.net)
     known = (*teller.names, PROGRESS)
+    signal = signal or next(name for name in (f"{EXCESS} of things", EXCESS) if name in known)
     if signal not in known:
         raise TaskError(f"there is no signal {signal!r}; there are {', '.join(known)}")
     facts = {**who.facts(), "episodes": episodes, "first seed": seed}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..agents.wam.telling import BEFORE
+from ..agents.wam.telling import BEFORE, ERROR, EXCESS
 from ..envs.vector import CONTROL_RATE
 from ..world_models.trajectories.video import FilmWriter
 
@@ -122,7 +122,7 @@ def _titles(draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: i
 def _signals(draw: ImageDraw.ImageDraw, footage: Footage, telling: Telling, at: int, width: int, rings: bool) -> None:
     top = _EDGE + _LINE
     parts = [f"decision {footage.decision[at] + 1}"]
-    for name in ("dream error", "copy error", "dreams apart"):
+    for name in (ERROR, EXCESS, "dreams apart"):
         last = telling.last(name, footage, at)
         parts.append(f"{name} {telling.signals[name][last - 1]:.3g}" if last else f"{name} -")
     _write(draw, (_EDGE, top), "   ".join(parts), _DIM, width)

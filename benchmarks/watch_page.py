@@ -98,7 +98,7 @@ squares of usual changes; the white mark on the bar is where the alarm rings, an
 <td>{{ "-" if each.skill is none else "%.2f" % each.skill }}</td></tr>
 {% endfor %}
 </table></div>
-<p class="note">Skill: of what changes, the share that was foreseen (1 - dream error / copy error).</p>
+<p class="note">Skill: of what changes, the share that was foreseen.</p>
 {% for each in episodes %}
 <h2 id="episode-{{ loop.index }}">Episode {{ loop.index }}: {{ each.instruction }}</h2>
 <div class="row">

@@ -26,7 +26,9 @@ def watch(
     alarm: Annotated[
         Path | None, typer.Option(metavar="FILE", help="dream.json of `bench dream`: take its alarm instead.")
     ] = None,
-    signal: Annotated[str, typer.Option(help="That rings the alarm.")] = "dream error",
+    signal: Annotated[
+        str | None, typer.Option(help="That rings the alarm.", show_default="excess error of things")
+    ] = None,
     num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once while calibrating.")] = 50,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page and the films.")] = Path("out/watch"),
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the folder if there is one.")] = False,

@@ -2,7 +2,8 @@
 
 Before it acts: how far several dreams of the same present are apart, in actions and in what comes of them, and how far
 the actions that the model itself infers from its dream are from those that it chose (arXiv:2604.01985). Afterwards:
-how far what came is from what was dreamed, and from the present: a dream is of use where it beats that nothing moves.
+how far what came is from what was dreamed, and from the present: a dream is of use where it beats that nothing moves,
+and who dreams of what does not come, again and again, is stuck.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from .course import PROPRIOCEPTION
 from .policy import WamPolicy
 
 BEFORE = ("actions apart", "dreams apart", "inverse apart")
-AFTER = ("dream error", "copy error")
-"""Of the whole state; of things that are not the robot, and of pictures, " of things" and " of pictures" behind."""
+ERROR, STILL, EXCESS = AFTER = ("dream error", "stillness", "excess error")
+"""How far off the dream was; how little changed: less the error of a dream in which nothing moves; the sum of both: how
+much better off one would have been to expect nothing. Of the whole state; of things that are not the robot, and of
+pictures, " of things" and " of pictures" behind."""
 _MOVED = 8  # a pixel that changes by more, of 255, has moved
 
 
@@ -101,20 +104,17 @@ class Teller:
         named = observation if isinstance(observation, Mapping) else {"state": observation}
         came = torch.from_numpy(np.array(named["state"], dtype=np.float32)).to(net.device)
         now, before = self._now
-        told: dict[str, NDArray[np.float64]] = {}
-        for name, said in zip(AFTER, (self.dreamed.state, now), strict=True):
-            square = ((said - came) / net.scales.step_scale).square()
-            told[name] = square.mean(1).double().cpu().numpy()
-            if len(self._things):
-                told[f"{name} of things"] = square[:, self._things].mean(1).double().cpu().numpy()
+        squares = [((said - came) / net.scales.step_scale).square() for said in (self.dreamed.state, now)]
+        told = _against("", *(square.mean(1) for square in squares))
+        if len(self._things):
+            told |= _against(" of things", *(square[:, self._things].mean(1) for square in squares))
         if net.settings.cameras:
             seen = np.stack([named[camera] for camera in net.settings.cameras], 1)
             image = torch.from_numpy(seen).to(net.device).int()
             moved = ((image - before.int()).abs() > _MOVED).any(-1)
-            for name, drawn in zip(AFTER, (self.dreamed.image, before), strict=True):
-                apart = ((drawn.int() - image) / 255.0).square().mean(-1)
-                count = moved.flatten(1).sum(1).clamp_min(1)
-                told[f"{name} of pictures"] = ((apart * moved).flatten(1).sum(1) / count).double().cpu().numpy()
+            count = moved.flatten(1).sum(1).clamp_min(1)
+            apart = [((drawn.int() - image) / 255.0).square().mean(-1) for drawn in (self.dreamed.image, before)]
+            told |= _against(" of pictures", *((each * moved).flatten(1).sum(1) / count for each in apart))
         return told
 
     def _others(self, past: Past, memory: Memory, whole: Tensor) -> Dream:
@@ -130,3 +130,9 @@ class Teller:
             **{name: value.repeat(count, *[1] * (value.ndim - 1)) for name, value in vars(self._noise).items()}
         )
         return decide(self.policy.net, many, held, often(whole), noise, steps=self.policy.steps, dream=True)
+
+
+def _against(kind: str, dream: Tensor, copy: Tensor) -> dict[str, NDArray[np.float64]]:
+    """`AFTER` of one kind, from errors (n,) of the dream and of a copy of the present."""
+    values = [each.double().cpu().numpy() for each in (dream, copy)]
+    return dict(zip((f"{name}{kind}" for name in AFTER), (values[0], -values[1], values[0] - values[1]), strict=True))

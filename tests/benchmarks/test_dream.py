@@ -20,11 +20,11 @@ def test_signals_are_ranked_by_what_they_know(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     failed = rng.random(400) < 0.4
     know = failed + 0.1 * rng.normal(size=(6, 400))
-    signals = {"dream error": know**2, "copy error": np.ones((6, 400)), "chance": rng.normal(size=(6, 400))}
+    signals = {"dream error": know**2, "stillness": -np.ones((6, 400)), "chance": rng.normal(size=(6, 400))}
     found = judge(Told(signals, failed))
     assert found["failures"] == failed.sum()
     assert found["signals"]["dream error"]["auroc"] > 0.99
-    assert found["signals"]["copy error"]["auroc"] == pytest.approx(0.5)
+    assert found["signals"]["stillness"]["auroc"] == pytest.approx(0.5)
     assert found["signals"]["chance"]["auroc"] == pytest.approx(0.5, abs=0.1)
     assert len(found["signals"]["chance"]["along"]) == 6
     assert found["signals"]["dream error"]["ece"] < 0.05

@@ -109,7 +109,7 @@ def test_signals_and_outcomes_are_those_of_bench_dream(wam_file: Path, watched: 
         assert set(each["signals"]) == set(told.signals)
         for name, signal in told.signals.items():
             np.testing.assert_array_equal(each["signals"][name]["signal"], signal[:, k])
-        dream, copy = (told.signals[name][:, k].sum() for name in ("dream error", "copy error"))
+        dream, copy = (abs(told.signals[name][:, k].sum()) for name in ("dream error", "stillness"))
         assert each["skill"] == pytest.approx(1 - dream / copy)
 
 
@@ -140,7 +140,7 @@ def test_a_film_shows_physics_and_the_dream_of_the_chunk_that_is_played(wam_file
         each.close()
 
 
-@pytest.mark.parametrize("signal", ["dream error", "dreams apart"])
+@pytest.mark.parametrize("signal", ["dream error", "excess error of things", "dreams apart"])
 def test_the_frame_is_red_from_when_the_alarm_can_know(
     wam_file: Path, heard: Path, tmp_path: Path, signal: str
 ) -> None:

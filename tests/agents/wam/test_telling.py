@@ -48,12 +48,14 @@ def test_errors_are_in_squares_of_usual_changes() -> None:
     assert teller.dreamed is not None
     dreamed = teller.dreamed.state.numpy()
     still = teller.after(observation)
-    np.testing.assert_allclose(still["copy error"], 0, atol=1e-12)
+    np.testing.assert_allclose(still["stillness"], 0, atol=1e-12)
     there = teller.after(dreamed)
     np.testing.assert_allclose(there["dream error"], 0, atol=1e-12)
     expected = (((dreamed - observation) / 0.5) ** 2).mean(axis=1)
-    np.testing.assert_allclose(there["copy error"], expected, rtol=1e-4)
+    np.testing.assert_allclose(-there["stillness"], expected, rtol=1e-4)
     np.testing.assert_allclose(still["dream error"], expected, rtol=1e-4)
+    np.testing.assert_allclose(still["excess error"], expected, rtol=1e-4)  # it dreamed of what did not come
+    np.testing.assert_allclose(there["excess error"], -expected, rtol=1e-4)  # it foresaw all that changed
     env.close()
 
 
@@ -69,8 +71,8 @@ def test_pictures_count_where_they_moved() -> None:
     came[0, :4, :4, 0] += 51  # a fifth of full brightness, in one of three colours
     came[0, 8:, 8:] += 8  # noise
     told = teller.after({**seen, "rgb": came})
-    for name in AFTER:
-        np.testing.assert_allclose(told[f"{name} of pictures"], [0.2**2 / 3, 0], atol=2e-4)
+    for name, sign in zip(AFTER, (1, -1, 0), strict=True):
+        np.testing.assert_allclose(told[f"{name} of pictures"], [sign * 0.2**2 / 3, 0], atol=2e-4)
 
 
 def test_dreams_of_one_mind_are_not_apart() -> None:
