@@ -128,8 +128,7 @@ class NetworkAgent:
 class PPOAgent:
     """A policy of Stable-Baselines3's PPO, as `agents.ppo` wrote it."""
 
-    keywords: Mapping[str, Any] = {"obs_mode": "state"}
-    _LEAST = 16  # rows: for fewer, libraries multiply matrices another way
+    _ROWS = 16  # at a time, always: libraries multiply matrices of other sizes in other ways, to other last bits
 
     def __init__(self, folder: Path) -> None:
         """Reads it.
@@ -139,17 +138,32 @@ class PPOAgent:
         """
         from .ppo import PPOPolicy
 
-        self._policy = PPOPolicy(folder)
+        self._policy, self._folder = PPOPolicy(folder), folder
+        self._sees = "rgb" if self._policy.picture else "state"
+        self.keywords: dict[str, Any] = {"obs_mode": self._sees}
+        if self._policy.picture:
+            self.keywords["image_size"] = self._policy.picture[::-1]
 
     def reset(self, assignment: Assignment) -> None:
-        """See `Agent`."""
-        self._policy.reset(len(assignment.episodes))
+        """See `Agent`.
+
+        Raises:
+            AgentError: it was trained in an environment of other states or actions.
+        """
+        size = sum(part.stop - part.start for part in assignment.state_layout.values())
+        known = self._policy.size or size, self._policy.action_size
+        if known != (size, assignment.action_size):
+            raise AgentError(
+                f"{self._folder} was trained with states of {known[0]} numbers and actions of {known[1]}; "
+                f"{assignment.env_id} has {size} and {assignment.action_size}"
+            )
 
     def act(self, observation: Observed) -> NDArray[np.float32]:
         """See `Agent`."""
-        seen = np.asarray(observation["state"])
-        missing = max(self._LEAST - len(seen), 0)
-        return self._policy.act(np.concatenate([seen, np.repeat(seen[:1], missing, axis=0)]))[: len(seen)]
+        seen = np.asarray(observation[self._sees])
+        missing = -len(seen) % self._ROWS
+        blocks = np.concatenate([seen, np.repeat(seen[:1], missing, axis=0)]).reshape(-1, self._ROWS, *seen.shape[1:])
+        return np.concatenate([self._policy.act(block) for block in blocks])[: len(seen)]
 
 
 def load_agent(address: str, *, group: str) -> Agent:
@@ -180,6 +194,12 @@ def load_agent(address: str, *, group: str) -> Agent:
         f"there is no agent {told!r}: it is neither {', '.join(known)}, nor a checkpoint's file, nor a folder with a "
         f"{POLICY}, nor code (module:name), nor the address of a server ({', '.join(REMOTE)})"
     )
+
+
+def runs_nothing(address: str) -> bool:
+    """Whether whoever loads an agent runs no code but that of PocketWorlds, and asks nobody: true of what comes with it
+    and of `.safetensors` files."""
+    return address in ("expert", "random") or bool(_NOISY.fullmatch(address)) or Path(address).suffix == ".safetensors"
 
 
 def agent_files(address: str, *, group: str) -> dict[str, str]:

@@ -144,18 +144,31 @@ def save_ppo(model: PPO, out: Path) -> None:
 
 
 class PPOPolicy:
-    """The mean actions of a policy that `train_ppo` wrote."""
+    """The mean actions of a policy that `train_ppo` wrote.
+
+    Attributes:
+        picture: (height, width) of the pictures that it sees; None: it sees states.
+        size: of a state, or 0. action_size: A.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Reads it.
+        """Reads it. Files of Stable-Baselines3 hold code: read those alone that somebody you trust has made.
 
         Raises:
-            TaskError: there is none.
+            TaskError: there is none, or it is damaged.
         """
-        self._find(folder, POLICY)
-        self._model = PPO.load(folder / POLICY, device="cpu")
-        self._pictures = is_image_space(self._model.observation_space)
-        if not self._pictures:
+        path = self._find(folder, POLICY)
+        try:
+            self._model = PPO.load(path, device="cpu")
+        except Exception as error:  # whatever comes of reading half a file
+            raise TaskError(f"{path} cannot be read ({error}); train it again, or copy it again") from error
+        space, actions = self._model.observation_space, self._model.action_space
+        assert space.shape is not None
+        assert actions.shape is not None
+        # Stable-Baselines3 has put the colours first.
+        self.picture = (space.shape[1], space.shape[2]) if is_image_space(space) else None
+        self.size, self.action_size = 0 if self.picture else space.shape[0], actions.shape[0]
+        if not self.picture:
             with np.load(self._find(folder, SCALING)) as found:
                 self._mean, self._scale, self._clip = found["mean"], found["scale"], float(found["clip"])
 
@@ -165,7 +178,7 @@ class PPOPolicy:
     def act(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Actions (n, action_size) in [-1, 1] for states (n, size), or for pictures (n, height, width, 3)."""
         seen = observations
-        if not self._pictures:
+        if not self.picture:
             seen = np.clip((seen - self._mean) / self._scale, -self._clip, self._clip).astype(np.float32)
         action, _ = self._model.predict(seen, deterministic=True)
         return np.asarray(np.clip(action, -1.0, 1.0), dtype=np.float32)

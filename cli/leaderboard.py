@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +46,7 @@ def bench_run(
     with Session(as_json, debug, kept) as session:
         from ..benchmarks.leaderboard.run import Order, run_suite
         from ..benchmarks.leaderboard.summary import tables, total
-        from ..benchmarks.site.words import slug
+        from ..benchmarks.words import slug
 
         place = out or Path("out/leaderboard") / f"{Path(suite).stem}-{slug(name or agent)}"
         order = Order(
@@ -83,8 +84,9 @@ def bench_check(
 ) -> None:
     """Check results: whole, unchanged, and of the very episodes of their suite. Ends with 2 if any is refused."""
     with Session(as_json, debug, "nothing was changed") as session:
-        from ..benchmarks.site.collect import found_files, read
-        from ..benchmarks.site.words import printable
+        from ..benchmarks.leaderboard.results import load_results
+        from ..benchmarks.site.collect import found_files
+        from ..benchmarks.words import printable
         from ..errors import SuiteError
 
         suites = _suites(manifests)
@@ -94,7 +96,7 @@ def bench_check(
         for file in [each for given in files for each in (list(found_files([given])) or [given])]:
             shown = printable(str(file))
             try:
-                results = read(file, suites)
+                results = load_results(file, suites)
                 if again:
                     _play_again(session, results, again, seed=drawn, agent=agent, suite=suites.get(results.suite))
             except SuiteError as error:
@@ -122,13 +124,13 @@ def bench_compare(
 ) -> None:
     """Compare two runs of a suite on the same episodes."""
     with Session(as_json, debug, "nothing was changed") as session:
+        from ..benchmarks.leaderboard.results import load_results
         from ..benchmarks.leaderboard.summary import compare, lines
-        from ..benchmarks.site.collect import read
-        from ..benchmarks.site.words import between, printable
         from ..benchmarks.tables import Table
+        from ..benchmarks.words import between, printable
 
         suites = _suites(manifests)
-        a, b = read(first, suites), read(second, suites)
+        a, b = (load_results(file, suites) for file in (first, second))
         found = compare(a, b)
         if as_json:
             session.answer({"groups": {name or "all": asdict(each) for name, each in found.items()}})
@@ -150,24 +152,30 @@ def bench_compare(
 
 def bench_trust(
     files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
-    suite: Annotated[str, typer.Option("--suite", help="Whose runs count.")] = "swap-v1",
-    manifests: Annotated[
-        list[Path] | None, typer.Option("--manifest", metavar="FILE", help="Of a suite that does not come along.")
-    ] = None,
+    manifests: Manifests = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say whether a simulator ranks agents as physics does, from their runs of swap-v1."""
+    """Say whether simulators rank agents as physics does, from runs of suites that have both, such as swap-v1."""
     with Session(as_json, debug, "nothing was changed") as session:
-        from ..benchmarks.leaderboard.trust import table, trust
+        from ..benchmarks.leaderboard.trust import compared, table, trust
         from ..benchmarks.site.collect import collect
+        from ..errors import SuiteError
 
-        shown, _ = collect(files, _suites(manifests))
-        found = trust([each.results for each in shown if each.suite.name == suite])
+        shown, refused = collect(files, _suites(manifests))
+        _left_out(session, refused)
+        runs: dict[str, list[Results]] = {}
+        for each in shown:
+            if compared([group.name for group in each.suite.groups]):
+                runs.setdefault(each.suite.name, []).append(each.results)
+        if not runs:
+            raise SuiteError("no run among these is of a suite that plays in two simulators; take runs of swap-v1")
+        found = {name: trust(several) for name, several in runs.items()}
         if as_json:
-            session.answer({"trust": [asdict(each) for each in found]})
-        else:
-            say(session.console, table(found).text())
+            session.answer({"trust": {name: [asdict(each) for each in rows] for name, rows in found.items()}})
+            return
+        for name, rows in found.items():
+            say(session.console, f"{name}: {table(rows).text()}")
 
 
 def bench_site(
@@ -180,13 +188,11 @@ def bench_site(
 ) -> None:
     """Write the leaderboard's pages from results; what is refused is told on stderr and left out."""
     with Session(as_json, debug, "nothing was written") as session:
-        from ..benchmarks.site.words import printable
         from ..benchmarks.site.write import write_site
 
         with StageProgress() as progress:
             told = write_site(files, out, session.watched(progress.notify), suites=_suites(manifests), replace=replace)
-        for file, why in told.refused.items():
-            say(session.aside, f"left out: {printable(str(file))}: {' '.join(why.split())}")
+        _left_out(session, told.refused)
         if as_json:
             session.answer(told.to_dict())
             return
@@ -223,6 +229,14 @@ def _play_again(
             f"{len(wrong)} of {len(found)} episodes (--seed {seed}) end in another way when they are played again, "
             f"{first.group} {first.said.number} (seed {first.said.seed}) among them: its {', '.join(first.differs)}"
         )
+
+
+def _left_out(session: Session, refused: Mapping[Path, str]) -> None:
+    """Says on stderr what is not counted, and why."""
+    from ..benchmarks.words import printable
+
+    for file, why in refused.items():
+        say(session.aside, f"left out: {printable(str(file))}: {' '.join(why.split())}")
 
 
 def _suites(manifests: list[Path] | None) -> dict[str, Suite]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...agents.agent import leave
-from ...agents.agents import agent_files, load_agent
+from ...agents.agents import agent_files, load_agent, runs_nothing
 from ...errors import AgentError
 from ..suites.manifest import Suite, load_suite
 from .play import Stage
@@ -49,13 +49,20 @@ def replay(
     """Plays `count` episodes of every group again, drawn by `seed`.
 
     Args:
-        results: that were loaded. address: of the agent here; None: as the file says. suite: None: the one it names.
+        results: that were loaded. suite: None: the one it names.
+        address: of the agent here; None: as the file says, if that runs no code of anybody and asks no server.
 
     Raises:
         AgentError: the agent cannot be had, or is of other files than the one that played.
     """
     suite = load_suite(results.suite) if suite is None else suite
-    address = results.agent.address if address is None else address
+    if address is None:
+        address = results.agent.address
+        if not runs_nothing(address):
+            raise AgentError(
+                f"the file says that its agent is {address!r}: code, a server, or a file that may hold code. If you "
+                "trust it, say so: --agent with its address"
+            )
     rng = np.random.default_rng(seed)
     found = []
     for number, group in enumerate(suite.groups):

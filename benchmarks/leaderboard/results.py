@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ...errors import SuiteError
 from ..suites.manifest import Suite, load_suite, suite_names
 from ..suites.sketch import Sketch, same
+from ..words import printable
 
 FILE = "results.json"
 SCHEMA = 1
@@ -150,21 +151,28 @@ class Results(_Strict):
         return next(each.episodes for each in self.played if each.name == name)
 
 
-def load_results(path: str | Path, suite: Suite | None = None) -> Results:
+def load_results(path: str | Path, suites: Mapping[str, Suite] | None = None) -> Results:
     """Reads results, and checks all that can be checked without playing.
 
     Args:
-        path: of the file, or of the folder that it is in. suite: that it must be of; None: the one it names.
+        path: of the file, or of the folder that it is in. suites: by name, those that do not come with PocketWorlds.
 
     Raises:
-        SuiteError: it is no such file, damaged, incomplete, was changed, or is of another suite; the message says why.
+        SuiteError: it is no such file, damaged, incomplete, was changed, or is of another suite; the message says why,
+            and can be printed on any terminal.
     """
-    file = Path(path)
+    try:
+        return _load(Path(path), suites or {})
+    except SuiteError as error:
+        raise SuiteError(printable(str(error))) from error
+
+
+def _load(file: Path, suites: Mapping[str, Suite]) -> Results:
     try:
         file = file / FILE if file.is_dir() else file
         told = file.stat()
         if not stat.S_ISREG(told.st_mode):
-            raise SuiteError(f"{file} is no file")
+            raise SuiteError(f"{file} is no ordinary file")  # a pipe would never end
         if told.st_size > _LARGEST:
             raise SuiteError(f"{file} is larger than {_LARGEST >> 20} MiB: no results are")
         found = json.loads(file.read_bytes(), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
@@ -184,13 +192,13 @@ def load_results(path: str | Path, suite: Suite | None = None) -> Results:
             raise
         raise SuiteError(f"{file} is no valid results file: {error}") from error
     try:
-        check_results(results, suite)
+        check_results(results, suites)
     except SuiteError as error:
         raise SuiteError(f"{file} is refused: {error}") from error
     return results
 
 
-def check_results(results: Results, suite: Suite | None = None) -> None:
+def check_results(results: Results, suites: Mapping[str, Suite]) -> None:
     """Compares results with their suite; see `load_results`.
 
     Raises:
@@ -200,14 +208,13 @@ def check_results(results: Results, suite: Suite | None = None) -> None:
         raise SuiteError(f"its schema is version {results.schema_version}, this program reads {SCHEMA}")
     if results.digest() != results.sha256:
         raise SuiteError("its digest does not match what it says: it was changed or cut off after it was written")
+    suite = suites.get(results.suite)
     if suite is None:
         if results.suite not in suite_names():  # a name alone: a submission brings no suite of its own
-            raise SuiteError(f"there is no suite {results.suite[:100]!r}; there are {suite_names()}")
+            raise SuiteError(f"there is no suite {results.suite[:100]!r}; there are {[*suite_names(), *suites]}")
         suite = load_suite(results.suite)
-    if (results.suite, results.suite_sha256) != (suite.name, suite.digest):
-        raise SuiteError(
-            f"it is of a suite {results.suite!r} that is not the {suite.name} that comes with this program"
-        )
+    if results.suite_sha256 != suite.digest:
+        raise SuiteError(f"it is of a {suite.name} that is not the {suite.name} known here")
     names = [each.name for each in results.played]
     if names != [each.name for each in suite.groups]:
         raise SuiteError(f"it has the groups {names}, {suite.name} has {[each.name for each in suite.groups]}")

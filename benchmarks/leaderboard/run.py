@@ -79,7 +79,7 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
     begun = time.monotonic()
     missing = {group.name: [k for k in range(group.episodes) if k not in kept[group.name]] for group in suite.groups}
     if not any(missing.values()) and (out / FILE).is_file():
-        return load_results(out, suite)
+        return load_results(out, {suite.name: suite})
     for group, episodes in _batches(order, suite, missing):
         rows = kept[group.name]
         rows |= {each.number: each for each in episodes}
@@ -102,7 +102,7 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
         command=order.command,
         seconds=spent,
     ).signed()
-    check_results(results, suite)
+    check_results(results, {suite.name: suite})
     write_texts(out, {FILE: results.written()})
     return results
 

@@ -48,6 +48,12 @@ class Trust:
     bias: float
 
 
+def compared(groups: Sequence[str]) -> list[tuple[str, str]]:
+    """Tasks and simulators that can be compared with physics, of the groups of a suite."""
+    split = [name.rpartition("-") for name in groups]
+    return [(task, told) for task, _, told in split if told != REAL and f"{task}-{REAL}" in groups]
+
+
 def trust(runs: Sequence[Results], *, count: int = 2000, seed: int = 0) -> list[Trust]:
     """Compares simulators, task by task, by what agents did in them.
 
@@ -61,12 +67,7 @@ def trust(runs: Sequence[Results], *, count: int = 2000, seed: int = 0) -> list[
         raise SuiteError("these runs are of different suites; compare runs of one")
     if len(runs) < FEWEST:
         raise SuiteError(f"trust takes {FEWEST} agents of different skill, got {len(runs)}; let more agents play")
-    names = [played.name for played in runs[0].played]
-    pairs = [
-        (task, simulator)
-        for task, _, simulator in (name.rpartition("-") for name in names)
-        if simulator != REAL and f"{task}-{REAL}" in names
-    ]
+    pairs = compared([played.name for played in runs[0].played])
     if not pairs:
         raise SuiteError(f"{runs[0].suite} plays nothing both in physics and elsewhere; take swap-v1")
     rng = np.random.default_rng(seed)

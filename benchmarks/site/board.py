@@ -11,8 +11,8 @@ import numpy as np
 from ..leaderboard.results import Episode, Results
 from ..leaderboard.summary import Comparison, Line, Total, by_scene, compare, line, lines, total
 from ..suites.manifest import Group, Suite
+from ..words import printable, shortened, slug
 from .collect import Submission
-from .words import printable, shortened, slug
 
 _SHORT = 8
 _NAME = 48

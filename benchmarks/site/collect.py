@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +10,6 @@ from pathlib import Path
 from ...errors import SuiteError
 from ..leaderboard.results import FILE, Results, load_results
 from ..suites.manifest import Suite, load_suite
-from .words import printable
-
-_LARGEST = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ def collect(
     first: dict[str, Path] = {}
     for file in found_files(paths):
         try:
-            results = read(file, suites)
+            results = load_results(file, suites)
             if results.suite not in known:
                 known[results.suite] = load_suite(results.suite)
         except SuiteError as error:
@@ -59,23 +54,6 @@ def collect(
     return shown, refused
 
 
-def read(file: Path, suites: Mapping[str, Suite] | None = None) -> Results:
-    """Results in a file or its folder; see `load_results`.
-
-    Raises:
-        SuiteError: they cannot be used, or it is no ordinary file; the message can be printed on any terminal.
-    """
-    try:
-        inner = file / FILE if file.is_dir() else file
-        if not stat.S_ISREG(inner.stat().st_mode):  # a pipe would never end
-            raise SuiteError(f"{inner} is no ordinary file")
-        return load_results(inner, _named(inner, suites or {}))
-    except OSError as error:
-        raise SuiteError(printable(f"{file} cannot be read: {error.strerror}")) from error
-    except SuiteError as error:
-        raise SuiteError(printable(str(error))) from error
-
-
 def found_files(paths: Sequence[Path]) -> Iterator[Path]:
     """Files as they are given, and every `results.json` below a folder, in the order of their names."""
     for path in paths:
@@ -86,14 +64,3 @@ def found_files(paths: Sequence[Path]) -> Iterator[Path]:
             inner.sort()
             if FILE in names or FILE in inner:
                 yield Path(folder) / FILE
-
-
-def _named(file: Path, suites: Mapping[str, Suite]) -> Suite | None:
-    """The one of `suites` that a file names; what is wrong with the file is not told here."""
-    if not suites or file.stat().st_size > _LARGEST:
-        return None
-    try:
-        name = json.loads(file.read_bytes())["suite"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return suites.get(name) if isinstance(name, str) else None

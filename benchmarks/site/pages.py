@@ -16,11 +16,11 @@ from ... import __version__
 from ...errors import SuiteError
 from ..audit.plots import points
 from ..leaderboard.results import Results
-from ..leaderboard.trust import FEWEST, Trust, trust
+from ..leaderboard.trust import FEWEST, Trust, compared, trust
 from ..suites.manifest import Group, Suite, suite_names
+from ..words import between, number, printable, shortened
 from .board import Pair, Standing, failures, nearness, scenes
 from .shade import shade
-from .words import between, number, printable, shortened
 
 _FOLDER = Path(__file__).parent
 _BEST = 5
@@ -61,7 +61,7 @@ def suite_page(suite: Suite, found: Sequence[Standing], pairs: Sequence[Pair]) -
         without_energy=[run.label for run in found if not _tells_energy(run)],
         trusted=_trusted([run.results for run in found]),
         fewest=FEWEST,
-        swapped=any(group.model for group in suite.groups),
+        swapped=bool(compared([group.name for group in suite.groups])),
     )
 
 

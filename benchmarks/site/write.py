@@ -22,10 +22,10 @@ from ...errors import SuiteError
 from ...folders import check_free, new_folder, write_texts
 from ..leaderboard.results import FILE
 from ..suites.manifest import Suite
+from ..words import printable, slug
 from .board import Standing, by_suite, pairs, standings, unique_keys
 from .collect import Submission, collect
 from .pages import COMPARED, index_page, run_page, suite_page
-from .words import printable, slug
 
 REPORT = "leaderboard.json"
 _NOUN = "leaderboard site"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -87,10 +88,19 @@ def test_who_says_what_did_not_happen_is_found_out(suite: Path, tmp_path: Path) 
         update={"played": (honest.played[0], first.model_copy(update={"episodes": tuple(lies)}))}
     ).signed()
     (tmp_path / "lies.json").write_text(liar.written())
-    found = replay(load_results(tmp_path / "lies.json", told), 3, seed=0, suite=told)
+    found = replay(load_results(tmp_path / "lies.json", {told.name: told}), 3, seed=0, suite=told)
     assert [("success" in each.differs) for each in found] == [False] * 3 + [True] * 3
     with pytest.raises(AgentError, match="is of other files than the agent that played"):
         replay(honest, 1, seed=0, suite=told, address="json:JSONDecoder")
+
+
+@pytest.mark.parametrize("address", ["os:abort", "openpi:ws://elsewhere:80", "out/ppo/{group}", "mine.zip"])
+def test_a_file_has_nothing_of_its_own_run_on_playing_it_again(suite: Path, tmp_path: Path, address: str) -> None:
+    told = load_suite(suite)
+    played = run_suite(Order(str(suite), "random"), tmp_path)
+    agent = played.agent.model_copy(update={"address": address})
+    with pytest.raises(AgentError, match=f"its agent is '{re.escape(address)}': code, a server"):
+        replay(played.model_copy(update={"agent": agent}), 1, seed=0, suite=told)
 
 
 def test_networks_decide_the_same_in_any_batch(wam_file: Path, tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_a_run_that_is_killed_goes_on_and_comes_to_the_same(suite: Path, once: t
     found = run_suite(Order(str(suite), "expert", num_envs=3), tmp_path)
     assert found.played == once
     assert all(path.read_bytes() == before for path, before in kept.items())
-    assert load_results(tmp_path, load_suite(suite)) == found
+    assert load_results(tmp_path, {"small-v1": load_suite(suite)}) == found
 
 
 def test_a_folder_of_another_run_is_left_alone(suite: Path, tmp_path: Path) -> None:

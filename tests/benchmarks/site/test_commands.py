@@ -1,4 +1,4 @@
-"""`bench run`, `check`, `compare` and `site` as a user meets them."""
+"""`bench run`, `check`, `compare`, `trust` and `site` as a user meets them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pocketworlds.benchmarks.leaderboard.replay import Replayed
 from pocketworlds.benchmarks.leaderboard.results import Results
 from pocketworlds.benchmarks.leaderboard.run import Order
 from pocketworlds.benchmarks.leaderboard.summary import compare
+from pocketworlds.benchmarks.leaderboard.trust import trust
 from pocketworlds.benchmarks.suites.manifest import Suite
 from pocketworlds.cli import app
 from pocketworlds.cli.leaderboard import command_line
@@ -35,7 +36,7 @@ def manifest(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("command", ["run", "check", "compare", "site"])
+@pytest.mark.parametrize("command", ["run", "check", "compare", "trust", "site"])
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
     assert command in run("--help").output
@@ -160,6 +161,41 @@ def test_compare_needs_one_suite(tmp_path: Path, manifest: Path) -> None:
     result = run("compare", *files, "--suite", manifest, "--suite", tmp_path / "other-v1.json")
     assert result.exit_code == 2
     assert "compare runs of one suite" in result.stderr
+
+
+def test_trust_is_told_of_the_suites_that_have_it(tmp_path: Path) -> None:
+    swap = small_suite("own_swap-v1")
+    groups = tuple(
+        group.model_copy(update={"name": f"Push-{where}"})
+        for group, where in zip(swap.groups, ("physics", "neural"), strict=True)
+    )
+    swap = swap.model_copy(update={"groups": groups})
+    for made in (swap, SUITE):
+        (tmp_path / f"{made.name}.json").write_text(made.written())
+    runs = [small_results(swap, f"agent {k}", share=k / 8, seed=k) for k in range(8)]
+    for results in runs:
+        kept(results, tmp_path / "runs" / results.agent.name)
+    kept(small_results(SUITE), tmp_path / "runs" / "of another suite")
+    bad = kept(runs[0].model_copy(update={"seconds": 1.0}), tmp_path / "runs" / "bad")
+    manifests = ("--suite", tmp_path / "own_swap-v1.json", "--suite", tmp_path / "small-v1.json")
+    result = run("trust", tmp_path / "runs", *manifests)
+    assert result.exit_code == 0, result.output
+    assert f"left out: {bad}: {bad} is refused: its digest" in " ".join(result.stderr.split())
+    (row,) = [line for line in result.stdout.splitlines() if line.split()[:2] == ["Push", "neural"]]
+    (found,) = trust(runs)
+    assert row.split()[2:4] == ["8", f"{found.r:.3f}"]
+    told = json.loads(run("trust", tmp_path / "runs", *manifests, "--json").stdout)["trust"]
+    assert [each["mmrv"] for each in told["own_swap-v1"]] == [pytest.approx(found.mmrv)]
+    result = run("trust", tmp_path / "runs" / "of another suite", *manifests)
+    assert result.exit_code == 2
+    assert "take runs of swap-v1" in result.stderr
+    result = run("trust", tmp_path / "runs" / "agent 1", *manifests)
+    assert result.exit_code == 2
+    assert "8 agents of different skill, got 1" in result.stderr
+    pages = tmp_path / "site"
+    assert run("site", tmp_path / "runs", *manifests, "--out", pages).exit_code == 0
+    (page,) = [file.read_text() for file in pages.rglob("*.html") if "One left out</th>" in file.read_text()]
+    assert f"{found.r:.3f}" in page
 
 
 def test_site_leaves_out_what_is_refused(tmp_path: Path, manifest: Path) -> None:

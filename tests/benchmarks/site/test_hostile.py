@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pocketworlds.benchmarks.leaderboard.results import Results
-from pocketworlds.benchmarks.site.collect import read
-from pocketworlds.benchmarks.site.words import printable, shortened, slug
+from pocketworlds.benchmarks.leaderboard.results import Results, load_results
 from pocketworlds.benchmarks.site.write import write_site
+from pocketworlds.benchmarks.words import printable, shortened, slug
 from pocketworlds.errors import SuiteError
 
 from ..leaderboard.boards import forged, kept, small_results
@@ -188,7 +187,7 @@ def test_reasons_can_be_printed_on_any_terminal(tmp_path: Path) -> None:
     for told in ({**run, "\x1b[2J\u202e": 1}, {**run, "suite": "\x1b[2J"}, {**run, "suite": "core-v1\n\nvalid: all"}):
         file.write_text(json.dumps(forged(told)))
         with pytest.raises(SuiteError) as caught:
-            read(file, SUITES)
+            load_results(file, SUITES)
         assert all(each.isprintable() or each == "\n" for each in str(caught.value))
 
 

@@ -193,7 +193,7 @@ def test_the_command_and_every_hash_are_there(site: Site) -> None:
 def test_results_can_be_had_from_the_site(site: Site) -> None:
     for run in site.runs.values():
         file = site.page(run).parent / "results.json"
-        assert load_results(file, SUITE) == run
+        assert load_results(file, SUITES) == run
         assert file.read_text() == run.written()
 
 
