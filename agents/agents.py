@@ -91,19 +91,19 @@ class ExpertAgent:
 
 
 class NetworkAgent:
-    """A World Action Model, or a network that it is compared with."""
+    """A World Action Model, or a network that it is compared with; it decides as it did when it was tried out."""
 
     def __init__(self, path: Path) -> None:
         """Reads it.
 
         Raises:
-            CheckpointError: it cannot be used.
+            CheckpointError: it cannot be used. TaskError: its card says that it decides as it cannot.
         """
         from ..world_models.wam.model import load_model
-        from .wam.policy import policy_of
+        from .wam.policy import policy_of, tried_out
 
-        net, _ = load_model(path)
-        self._policy, settings = policy_of(net), net.settings
+        net, card = load_model(path)
+        self._policy, settings = policy_of(net, **tried_out(card.measured)), net.settings
         obs_mode = "+".join(["state", *(["rgb"] if settings.cameras else [])])
         self.keywords: dict[str, Any] = {"obs_mode": obs_mode, "control_mode": settings.control_mode}
         if settings.cameras:

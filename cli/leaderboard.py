@@ -66,6 +66,43 @@ def bench_run(
         say(session.console, f"written to {place}")
 
 
+def bench_freeze(
+    env_ids: Annotated[list[str], typer.Argument(metavar="ENV_ID...", help="Environments, such as Lift-v0.")],
+    name: Annotated[str, typer.Option("--name", help="Of the suite, with its version, such as kitchen-v1.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Keywords of all of them, such as scene=my_kitchen; repeatable."
+        ),
+    ] = None,
+    episodes: Annotated[int, typer.Option("--episodes", "-n", min=1, help="Of each.")] = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the manifest.", show_default="NAME.json")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Make a suite of one's own: write down what its episodes begin with, so that whoever plays it plays the same."""
+    with Session(as_json, debug, "nothing was written") as session:
+        from ..benchmarks.audit.subject import read_keywords
+        from ..benchmarks.suites.freeze import freeze, own_definition
+        from ..errors import SuiteError
+        from ..folders import write_texts
+
+        place = out or Path(f"{name}.json")
+        if place.exists():
+            raise SuiteError(f"{place} is there: a suite that was played is not changed; give it another version")
+        definition = own_definition(name, env_ids, read_keywords(settings or []), episodes)
+        with StageProgress() as progress:
+            watched = session.watched(progress.notify)
+            suite = freeze(definition, lambda group: watched(f"freezing {group}", 0.0))
+        write_texts(place.parent, {place.name: suite.written()})
+        if as_json:
+            session.answer({"suite": suite.name, "file": str(place), "sha256": suite.digest})
+            return
+        say(session.console, f"{suite.name} written to {place}; play it with `bench run --suite {place} --agent ...`")
+
+
 def bench_check(
     files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
     manifests: Manifests = None,

@@ -122,6 +122,8 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
         "steps": learner.steps,
         "seconds": float(lines[-1]["seconds"]),
         "episodes": course.exam.episodes,
+        "flow_steps": course.exam.steps,
+        "execute": course.execute,
     }
     for name, line in (("before", lines[0]), ("after", lines[-1])):
         scores = {each: line[each] for each in ("exam", "held_out") if line[each]}

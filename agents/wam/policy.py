@@ -270,6 +270,13 @@ def policy_of(net: Model, *, steps: int = 4, execute: int | None = None) -> Chun
     return CloningPolicy(net, execute=execute)
 
 
+def tried_out(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model decides, for `policy_of`: as it did when what its card says was measured."""
+    steps, execute = measured.get("flow_steps"), measured.get("execute")
+    found = {"steps": steps} if isinstance(steps, int) and steps >= 1 else {}
+    return {**found, "execute": execute} if isinstance(execute, int) else found
+
+
 def _told(state: Mapping[str, int]) -> str:
     """A state's parts in words."""
     return "(" + ", ".join(f"{name} {size}" for name, size in state.items()) + ")"

@@ -34,7 +34,8 @@ class Definition:
     parts: tuple[Part, ...]
 
 
-def _short(env_id: str) -> str:
+def short(env_id: str) -> str:
+    """The name of a group of an environment."""
     return env_id.partition("/")[2].partition("-")[0]
 
 
@@ -47,11 +48,11 @@ def _tasks(robot: str) -> list[str]:
 
 
 def _alone(env_id: str) -> Part:
-    return Part(_short(env_id), env_id, f"{_short(env_id)} in the scene {ENVIRONMENTS[env_id].keywords['scene']}")
+    return Part(short(env_id), env_id, f"{short(env_id)} in the scene {ENVIRONMENTS[env_id].keywords['scene']}")
 
 
 def _cousins(env_id: str, family: str, twin: str) -> list[Part]:
-    scene, name = f"suite:{family}", _short(env_id)
+    scene, name = f"suite:{family}", short(env_id)
     return [
         Part(f"{name}-twin", env_id, "the scene that the cousins were made from", {"scene": twin}),
         Part(f"{name}-train", env_id, "cousins to train in", {"scene": scene, "split": "train"}),
@@ -60,7 +61,7 @@ def _cousins(env_id: str, family: str, twin: str) -> list[Part]:
 
 
 def _both(env_id: str) -> list[Part]:
-    name = _short(env_id)
+    name = short(env_id)
     return [
         Part(f"{name}-{backend}", env_id, told, {} if backend == "physics" else {"backend": backend})
         for backend, told in (("physics", "MuJoCo"), ("neural", "the neural simulator that comes with PocketWorlds"))

@@ -1,4 +1,4 @@
-"""Writes down what a suite is.
+"""Writes down what a suite is: one's own (`bench freeze`), or one that comes with PocketWorlds:
 
     python -m pocketworlds.benchmarks.suites.freeze core-v1
 
@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import mujoco
+from pydantic import ValidationError
 
+from ...agents.agent import SENSES
 from ...digital_cousins.cousin import is_cousin_set
 from ...digital_cousins.cousin_set import load_cousins
 from ...envs import WorldVectorEnv
 from ...envs.backends.neural import shipped
+from ...envs.catalogue import known_ids
 from ...errors import SuiteError
 from ...folders import write_texts
-from .definitions import DEFINITIONS, Definition, Part
+from .definitions import DEFINITIONS, Definition, Part, short
 from .manifest import FOLDER, Group, Suite, found_scenes
 from .sketch import of_looks, of_starts, of_world
 
@@ -36,6 +40,34 @@ def freeze(definition: Definition, notify: Callable[[str], None] = lambda name: 
         notify(part.name)
         groups.append(freeze_group(part))
     return Suite(name=definition.name, about=definition.about, mujoco=mujoco.__version__, groups=tuple(groups))
+
+
+def own_definition(name: str, env_ids: Sequence[str], keywords: Mapping[str, Any], episodes: int) -> Definition:
+    """A suite of one's own, a group for each environment.
+
+    Args:
+        name: such as "kitchen-v1". env_ids: of them, with or without "PocketWorlds/". keywords: of all of them.
+        episodes: of each.
+
+    Raises:
+        TaskError: there is no such environment. SuiteError: it cannot be called so, a keyword is an agent's own affair,
+            or an environment comes twice.
+    """
+    try:
+        Suite(name=name, about="", mujoco="", groups=())
+    except ValidationError as error:
+        raise SuiteError(f"a suite cannot be called {name!r}: small letters and a version, as in kitchen-v1") from error
+    own = sorted(set(keywords) & set(SENSES))
+    if own:
+        raise SuiteError(f"{own[0]!r} is an agent's own affair: how it sees and acts is no part of a suite")
+    names = known_ids(list(env_ids))
+    if len(set(names)) != len(names):
+        raise SuiteError(f"an environment comes twice among {names}; make a suite of each")
+    scene = keywords.get("scene")
+    found = dict(keywords)
+    if isinstance(scene, str) and Path(scene).exists():
+        found["scene"] = str(Path(scene).resolve())
+    return Definition(name, "", tuple(Part(short(each), each, "", dict(found), episodes=episodes) for each in names))
 
 
 def freeze_group(part: Part) -> Group:

@@ -1,4 +1,4 @@
-"""`bench run`, `check`, `compare`, `trust` and `site` as a user meets them."""
+"""`bench run`, `freeze`, `check`, `compare`, `trust` and `site` as a user meets them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketworlds.benchmarks.leaderboard.results import Results
 from pocketworlds.benchmarks.leaderboard.run import Order
 from pocketworlds.benchmarks.leaderboard.summary import compare
 from pocketworlds.benchmarks.leaderboard.trust import trust
-from pocketworlds.benchmarks.suites.manifest import Suite
+from pocketworlds.benchmarks.suites.manifest import Suite, load_suite
 from pocketworlds.cli import app
 from pocketworlds.cli.leaderboard import command_line
 from typer.testing import CliRunner, Result
@@ -36,7 +36,7 @@ def manifest(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("command", ["run", "check", "compare", "trust", "site"])
+@pytest.mark.parametrize("command", ["run", "freeze", "check", "compare", "trust", "site"])
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
     assert command in run("--help").output
@@ -130,6 +130,42 @@ def test_check_plays_episodes_again(tmp_path: Path, manifest: Path, monkeypatch:
     assert "Push 3 (seed 103) among them: its reward" in result.stdout
     assert run("check", file, "--suite", manifest).exit_code == 0
     assert len(asked) == 2
+
+
+def test_a_suite_of_ones_own_is_frozen_and_played(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine-v1.json", tmp_path / "run"
+    asked = ("freeze", "Reach-v0", "PocketWorlds/Push-v0", "--name", "mine-v1", "-n", 3, "--out", file)
+    result = run(*asked, "--set", "object_jitter=0.01")
+    assert result.exit_code == 0, result.output
+    suite = load_suite(file)
+    assert [(group.name, group.episodes, group.keywords) for group in suite.groups] == [
+        ("Reach", 3, {"object_jitter": 0.01}),
+        ("Push", 3, {"object_jitter": 0.01}),
+    ]
+    assert len({start for group in suite.groups for start in group.starts}) == 6
+    assert run("run", "--suite", file, "--agent", "random", "--out", out).exit_code == 0
+    assert run("check", out, "--suite", file, "--replay", 1).exit_code == 0
+    result = run(*asked)
+    assert result.exit_code == 2
+    assert "a suite that was played is not changed" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("Reach-v0", "--name", "Mine"), "a suite cannot be called 'Mine': small letters and a version"),
+        (("Reach-v0", "--name", "a-v1", "--set", "obs_mode=rgb"), "'obs_mode' is an agent's own affair"),
+        (("Reach-v0", "Reach-v0", "--name", "a-v1"), "an environment comes twice"),
+        (("Fly-v0", "--name", "a-v1"), "Fly-v0"),
+        (("Reach-v0", "--name", "a-v1", "--set", "scene=nowhere"), "nowhere"),
+        (("Reach-v0", "--name", "a-v1", "--set", "wings=2"), "wings"),
+    ],
+)
+def test_a_suite_that_cannot_be_is_one_sentence(asked: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    result = run("freeze", *asked, "--out", tmp_path / "a.json")
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(result.stderr.split())
+    assert not (tmp_path / "a.json").exists()
 
 
 def test_check_needs_the_manifest_of_other_suites(tmp_path: Path) -> None:
