@@ -4,12 +4,13 @@
 `expert`, `random`                         the scripted expert of the task; actions at random
 `expert@0.3`                               the expert, with noise of this standard deviation on its actions
 `out/wam/Push.safetensors`                 a World Action Model, or another network of `train wam`
-`out/ppo/Push`                             a folder of `agents.ppo`
+`out/ppo/Push`                             a folder of `agents.ppo` or `agents.sac`
 `my_module:MyAgent`                        anything that, called without arguments, gives an `Agent`
 `openpi:ws://host:8000`, ...               a server that speaks its own protocol, see `agents.remote`
 =========================================  ============================================================
 
-`{group}` in an address stands for the name of what is played, such as PickPlace: an agent may be of many files.
+`{group}` in an address stands for the name of what is played, such as PickPlace-test, `{task}` for what stands before
+its dash: an agent may be of many files.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ class NetworkAgent:
         return chunk
 
 
-class PPOAgent:
-    """A policy of Stable-Baselines3's PPO, as `agents.ppo` wrote it."""
+class SB3Agent:
+    """A policy of Stable-Baselines3, as `agents.sb3_policy` wrote it."""
 
     _ROWS = 16  # at a time, always: libraries multiply matrices of other sizes in other ways, to other last bits
 
@@ -136,9 +137,9 @@ class PPOAgent:
         Raises:
             TaskError: there is none.
         """
-        from .ppo import PPOPolicy
+        from .sb3_policy import SB3Policy
 
-        self._policy, self._folder = PPOPolicy(folder), folder
+        self._policy, self._folder = SB3Policy(folder), folder
         self._sees = "rgb" if self._policy.picture else "state"
         self.keywords: dict[str, Any] = {"obs_mode": self._sees}
         if self._policy.picture:
@@ -166,15 +167,20 @@ class PPOAgent:
         return np.concatenate([self._policy.act(block) for block in blocks])[: len(seen)]
 
 
+def filled(address: str, group: str) -> str:
+    """An address with the names of a group and its task in place of `{group}` and `{task}`."""
+    return address.replace("{group}", group).replace("{task}", group.partition("-")[0])
+
+
 def load_agent(address: str, *, group: str) -> Agent:
     """The agent that an address means, for what is called `group`.
 
     Raises:
         AgentError: there is none, or what is there is no agent. CheckpointError: a file cannot be used.
     """
-    from .ppo import POLICY
+    from .sb3_policy import POLICY
 
-    told = address.replace("{group}", group)
+    told = filled(address, group)
     known: dict[str, type[Agent]] = {"expert": ExpertAgent, "random": RandomAgent}
     if told in known:
         return known[told]()
@@ -187,7 +193,7 @@ def load_agent(address: str, *, group: str) -> Agent:
     if path.is_file():
         return NetworkAgent(path)
     if (path / POLICY).is_file():
-        return PPOAgent(path)
+        return SB3Agent(path)
     if _CODE.fullmatch(told) and not path.exists():
         return _own(told)
     raise AgentError(
@@ -204,7 +210,7 @@ def runs_nothing(address: str) -> bool:
 
 def agent_files(address: str, *, group: str) -> dict[str, str]:
     """SHA-256 of the files that an agent is made of, by name; none of servers and of what comes with PocketWorlds."""
-    told = address.replace("{group}", group)
+    told = filled(address, group)
     path = Path(told)
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.is_file())
     if _CODE.fullmatch(told) and not path.exists():

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..agents.ppo import SETTINGS, PPOPolicy, Settings, train_ppo
+from ..agents.ppo import SETTINGS, Settings, train_ppo
 from ..agents.sb3 import make_sb3_env
+from ..agents.sb3_policy import SB3Policy
 from ..digital_cousins.cousin_set import CousinSet, load_cousins
 from ..envs.catalogue import known_ids
 from ..envs.config import resolve_scene
@@ -166,7 +167,7 @@ def examine(claim: Claim, policy: Path, result: Path, notify: Notify) -> dict[st
     """Plays the twin and the held-out cousins with a policy, or reads what came of it."""
     if result.exists():
         return dict(json.loads(result.read_text()))
-    player = PPOPolicy(policy)
+    player = SB3Policy(policy)
     held_out = sum(len(each.indices("test")) for each in claim.tests)
     each = -(-claim.bins * claim.episodes // held_out)
     twin = play_scene(

@@ -73,6 +73,7 @@ benchmarks = typer.Typer(
     help="Benchmarks: the leaderboard, reconstruction, experts, speed, cousins, neural simulators.",
 )
 benchmarks.command("run")(leaderboard.bench_run)
+benchmarks.command("baseline")(leaderboard.bench_baseline)
 benchmarks.command("freeze")(leaderboard.bench_freeze)
 benchmarks.command("check")(leaderboard.bench_check)
 benchmarks.command("compare")(leaderboard.bench_compare)

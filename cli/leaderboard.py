@@ -16,6 +16,7 @@ from .session import AsJson, Debug, Session, say
 
 if TYPE_CHECKING:
     from ..benchmarks.leaderboard.results import Results
+    from ..benchmarks.leaderboard.run import Order
     from ..benchmarks.suites.manifest import Suite
 
 Manifests = Annotated[
@@ -44,8 +45,7 @@ def bench_run(
     """Play a suite of the leaderboard with an agent; an interrupted run goes on."""
     kept = "what was played is kept: run the same command again to go on"
     with Session(as_json, debug, kept) as session:
-        from ..benchmarks.leaderboard.run import Order, run_suite
-        from ..benchmarks.leaderboard.summary import tables, total
+        from ..benchmarks.leaderboard.run import Order
         from ..benchmarks.words import slug
 
         place = out or Path("out/leaderboard") / f"{Path(suite).stem}-{slug(name or agent)}"
@@ -57,13 +57,42 @@ def bench_run(
             workers=workers,
             command=command_line(suite, agent, name, num_envs, workers, place),
         )
+        _play(session, order, place, as_json)
+
+
+def bench_baseline(
+    name: Annotated[str, typer.Argument(help="bc, act, flow, wam, wam-rl, ppo or sac.")],
+    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, swap-v1, or a manifest's file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Of the training, instead of its recipe's; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
+    models: Annotated[
+        Path | None, typer.Option("--models", help="Folder for models.", show_default="out/baselines/SUITE")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for results.", show_default="out/leaderboard/SUITE-NAME")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train an agent that others are measured against for every task of a suite, and play the suite with it."""
+    with Session(as_json, debug, "what was trained and played is kept: run the same command again to go on") as session:
+        from ..benchmarks.baselines import train_baseline
+        from ..benchmarks.leaderboard.run import Order
+        from ..benchmarks.suites.manifest import load_suite
+
+        played = load_suite(suite)
+        folder = models or Path("out/baselines") / played.name
+        place = out or Path("out/leaderboard") / f"{played.name}-{name}"
+        words = ["pocketworlds", "bench", "baseline", name, "--suite", suite]
+        words += [word for each in settings or [] for word in ("--set", each)]
         with StageProgress() as progress:
-            results = run_suite(order, place, session.watched(progress.notify))
-        if as_json:
-            session.answer({"folder": str(place), "sha256": results.sha256, **asdict(total(results))})
-            return
-        say(session.console, "\n\n".join(table.text() for table in tables(results)))
-        say(session.console, f"written to {place}")
+            notify = session.watched(progress.notify)
+            agent = train_baseline(name, played, folder, settings=settings or [], seed=seed, notify=notify)
+        order = Order(suite, agent, name, command=shlex.join([*words, "--seed", str(seed)]))
+        _play(session, order, place, as_json)
 
 
 def bench_freeze(
@@ -243,6 +272,20 @@ def command_line(suite: str, agent: str, name: str, num_envs: int, workers: int,
     if name:
         words += ["--name", name]
     return shlex.join([*words, "--num-envs", str(num_envs), "--workers", str(workers), "--out", str(out)])
+
+
+def _play(session: Session, order: Order, out: Path, as_json: bool) -> None:
+    """Plays a suite and says what came of it."""
+    from ..benchmarks.leaderboard.run import run_suite
+    from ..benchmarks.leaderboard.summary import tables, total
+
+    with StageProgress() as progress:
+        results = run_suite(order, out, session.watched(progress.notify))
+    if as_json:
+        session.answer({"folder": str(out), "sha256": results.sha256, **asdict(total(results))})
+        return
+    say(session.console, "\n\n".join(table.text() for table in tables(results)))
+    say(session.console, f"written to {out}")
 
 
 def _play_again(

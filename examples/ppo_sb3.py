@@ -5,7 +5,7 @@
 `make_sb3_env` makes the batch SB3's `VecEnv`; `agents.ppo` holds what each task was tuned to and trains: other tasks
 take its default. Every ten updates prints control steps of all worlds so far, seconds, mean reward a step and the share
 of the last episodes that ended in success; at the end prints that share for the policy's mean actions in episodes
-nobody trained on. Writes to `--out`: `curve.csv`, and the policy and its scaling of observations, which `PPOPolicy`
+nobody trained on. Writes to `--out`: `curve.csv`, and the policy and its scaling of observations, which `SB3Policy`
 reads again.
 """
 
@@ -20,8 +20,9 @@ import gymnasium as gym
 import numpy as np
 import pocketworlds  # noqa: F401 - registers the environments
 import torch
-from pocketworlds.agents.ppo import SETTINGS, PPOPolicy, Settings, train_ppo
+from pocketworlds.agents.ppo import SETTINGS, Settings, train_ppo
 from pocketworlds.agents.sb3 import make_sb3_env
+from pocketworlds.agents.sb3_policy import SB3Policy
 from pocketworlds.benchmarks.statistics import wilson
 
 
@@ -37,7 +38,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evaluate(policy: PPOPolicy, env_id: str, episodes: int, seed: int) -> int:
+def evaluate(policy: SB3Policy, env_id: str, episodes: int, seed: int) -> int:
     """How many of `episodes` episodes that nobody trained on end in success."""
     env = gym.make_vec(env_id, num_envs=episodes, autoreset_mode="Disabled")
     observation, info = env.reset(seed=seed)
@@ -69,7 +70,7 @@ def main() -> None:
     worlds = make_sb3_env(args.env_id, settings.num_envs)
     steps, seconds = train_ppo(worlds, settings, seed=args.seed, out=args.out, tell=tell)
     print(f"{steps} steps in {seconds:.0f} s, {steps / seconds:.0f} a second")
-    solved = evaluate(PPOPolicy(args.out), args.env_id, args.eval_episodes, seed=1_000_000)
+    solved = evaluate(SB3Policy(args.out), args.env_id, args.eval_episodes, seed=1_000_000)
     low, high = wilson(solved, args.eval_episodes)
     print(
         f"{args.env_id}: {solved} of {args.eval_episodes} episodes end in success, "

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...agents.ppo import POLICY, PPOPolicy
+from ...agents.sb3_policy import POLICY, SB3Policy
 from ...digital_cousins.cousin_set import load_cousins
 from ...envs import WorldVectorEnv
 from ...errors import TaskError
@@ -44,7 +44,7 @@ class Entrant:
         if self.player is not None:
             return Cast(env, [self.player] * env.num_envs, seeds).act
         assert self.folder is not None
-        policy = PPOPolicy(self.folder)
+        policy = SB3Policy(self.folder)
         policy.reset(env.num_envs)
         return policy.act
 

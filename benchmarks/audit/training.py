@@ -12,8 +12,9 @@ from typing import Any
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ...agents.ppo import Settings, make_ppo, save_ppo
+from ...agents.ppo import Settings, make_ppo
 from ...agents.sb3 import SB3VecEnv, make_sb3_env
+from ...agents.sb3_policy import save_policy
 from ...errors import TaskError
 from ...folders import new_folder
 
@@ -123,7 +124,7 @@ class _Keeper(BaseCallback):
         begun = time.perf_counter()
         folder = self._folder / f"{self._number:02d}"
         folder.mkdir()
-        save_ppo(self.model, folder)
+        save_policy(self.model, folder)
         told = {"steps": self.model.num_timesteps, "seconds": round(begun - self._start - self._pause, 4)}
         (folder / TOLD).write_text(json.dumps(told) + "\n")
         self._number += 1

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ...agents.agent import Agent, leave, senses
-from ...agents.agents import agent_files, load_agent
+from ...agents.agents import agent_files, filled, load_agent
 from ...envs import WorldVectorEnv
 from ...envs.backends.physics import processors
 from ...errors import AgentError, SuiteError
@@ -109,7 +109,7 @@ def run_suite(order: Order, out: Path, notify: Notify = lambda stage, share: Non
 
 def _agent_told(order: Order, suite: Suite) -> AgentTold:
     """Who plays; an agent of several files is looked at for every group, so that what is missing is told at once."""
-    several = "{group}" in order.agent
+    several = len({filled(order.agent, group.name) for group in suite.groups}) > 1
     names = [group.name for group in suite.groups] if several else [suite.groups[0].name]
     told: list[Agent] = []
     for name in names:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from pocketworlds.agents.agent import Assignment, senses
 from pocketworlds.agents.agents import load_agent
-from pocketworlds.agents.ppo import PPOPolicy, Settings, train_ppo
+from pocketworlds.agents.ppo import Settings, train_ppo
 from pocketworlds.agents.sb3 import make_sb3_env
+from pocketworlds.agents.sb3_policy import SB3Policy
 from pocketworlds.benchmarks.leaderboard.play import named
 from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.errors import AgentError, TaskError
@@ -46,7 +47,7 @@ def test_a_folder_of_ppo_plays_as_its_policy_does_in_any_batch(sees: dict[str, A
     agent.reset(assignment)
     all_at_once = agent.act(seen)
     pictures = seen[senses(agent)["obs_mode"]]
-    np.testing.assert_allclose(all_at_once, PPOPolicy(tmp_path).act(pictures), atol=1e-5)
+    np.testing.assert_allclose(all_at_once, SB3Policy(tmp_path).act(pictures), atol=1e-5)
     assert len({row.tobytes() for row in all_at_once}) > 1
     for each in (slice(36, 37), slice(3, 20), slice(0, 2)):
         some = {name: values[each] for name, values in seen.items()}

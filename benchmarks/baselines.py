@@ -1,0 +1,155 @@
+"""`bench baseline`: agents that others are measured against, trained for a suite by one command and played in it.
+
+What a baseline is stands in `conf/baselines/<name>.yaml`. It is trained for every task of a suite where one may train:
+in the cousins that are not held out, in physics. Models that are there are not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import Field, ValidationError
+
+from ..agents import ppo, sac
+from ..agents.rl.course import read_course as read_rl_course
+from ..agents.rl.training import train_rl
+from ..agents.sb3 import make_sb3_env
+from ..agents.sb3_policy import POLICY
+from ..agents.wam.course import read_course as read_wam_course
+from ..agents.wam.training import train_wam
+from ..errors import SuiteError, TaskError
+from ..folders import new_folder, write_texts
+from ..world_models.frames.settings import Strict
+from .suites.manifest import Group, Suite
+
+FOLDER = Path(__file__).parents[1] / "conf" / "baselines"
+_NOTE = "baseline.json"
+Notify = Callable[[str, float], None]
+
+
+class Recipe(Strict):
+    """How a baseline is trained: by which command, from which other baseline, with which settings."""
+
+    method: Literal["wam", "rl", "ppo", "sac"]
+    start: str | None = None
+    settings: list[str] = Field(default_factory=list)
+
+
+def names() -> list[str]:
+    """Of all baselines."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def read_recipe(name: str) -> Recipe:
+    """How a baseline is trained.
+
+    Raises:
+        TaskError: there is none of that name.
+    """
+    if name not in names():
+        raise TaskError(f"there is no baseline {name!r}; there are {', '.join(names())}")
+    file = FOLDER / f"{name}.yaml"
+    try:
+        return Recipe.model_validate(OmegaConf.to_container(OmegaConf.load(file), resolve=True))
+    except ValidationError as error:
+        raise TaskError(f"{file} is damaged: {error.errors()[0]['msg']}; install PocketWorlds again") from error
+
+
+def train_baseline(
+    name: str, suite: Suite, folder: Path, *, settings: Sequence[str] = (), seed: int = 0, notify: Notify
+) -> str:
+    """Trains a baseline for every task of a suite, as far as it is not there; gives its address for `bench run`.
+
+    Args:
+        name: of a file in `conf/baselines`. suite: what it is for. folder: for all baselines of this suite.
+        settings: that replace those of the recipe; none for what is tuned in code (ppo, sac). seed: of the training.
+        notify: is told of every stage of every task.
+
+    Raises:
+        TaskError: a name or a setting is not known. SuiteError: `folder` holds the same baseline with other settings.
+    """
+    recipe = read_recipe(name)
+    if recipe.start is not None:
+        train_baseline(recipe.start, suite, folder, seed=seed, notify=notify)
+    if settings and recipe.method in ("ppo", "sac"):
+        raise TaskError(f"{name} takes no settings; what it is tuned to stands in agents/{recipe.method}.py")
+    own = folder / name
+    asked = [*recipe.settings, *settings, f"seed={seed}"]
+    _claim(own, {"suite": suite.digest, "settings": asked})
+    groups = training_groups(suite)
+    for number, (task, group) in enumerate(groups.items()):
+        tell = partial(_told, notify, f"{name}, {task} ({number + 1} of {len(groups)})")
+        if recipe.method == "wam":
+            _train_wam(asked, group, own / f"{task}.safetensors", tell)
+        elif recipe.method == "rl":
+            start = folder / str(recipe.start) / f"{task}.safetensors"
+            _train_rl([*asked, f"start={start}"], own / f"{task}.safetensors", tell)
+        else:
+            _train_sb3(recipe.method, group, own / task, seed, tell)
+    return str(own / ("{task}.safetensors" if recipe.method in ("wam", "rl") else "{task}"))
+
+
+def training_groups(suite: Suite) -> dict[str, Group]:
+    """By task, the group in whose environment one may train: the only one, cousins to train in, or physics."""
+    found: dict[str, Group] = {}
+    for group in suite.groups:
+        task, _, kind = group.name.partition("-")
+        if kind in ("", "train", "physics"):
+            found[task] = group
+    missing = {group.name.partition("-")[0] for group in suite.groups} - set(found)
+    if missing:
+        raise SuiteError(f"{suite.name} has nothing to train {missing.pop()} in")
+    return found
+
+
+def _train_wam(settings: Sequence[str], group: Group, file: Path, notify: Notify) -> None:
+    if file.exists():
+        return
+    course = read_wam_course([*settings, f"env={group.env_id}"])
+    course = course.model_copy(update={"keywords": {**group.where(), **course.keywords}})
+    train_wam(course, file.with_suffix(".work"), file, notify)
+
+
+def _train_rl(settings: Sequence[str], file: Path, notify: Notify) -> None:
+    if not file.exists():
+        train_rl(read_rl_course(settings), file.with_suffix(".work"), file, notify)
+
+
+def _train_sb3(method: str, group: Group, folder: Path, seed: int, notify: Notify) -> None:
+    if (folder / POLICY).exists():
+        return
+    tuned = ppo.SETTINGS.get(group.env_id, ppo.Settings()) if method == "ppo" else sac.Settings()
+
+    def tell(line: Mapping[str, float]) -> None:
+        notify("training", min(line["steps"] / tuned.total_steps, 0.999))
+
+    with new_folder(folder, replace=False, marks=(POLICY,), noun="policy", error=TaskError) as out:
+        worlds = make_sb3_env(group.env_id, tuned.num_envs, **group.where())
+        if isinstance(tuned, ppo.Settings):
+            ppo.train_ppo(worlds, tuned, seed=seed, out=out, tell=tell)
+        else:
+            sac.train_sac(worlds, tuned, seed=seed, out=out, tell=tell)
+    notify("training", 1.0)
+
+
+def _claim(folder: Path, request: dict[str, Any]) -> None:
+    """Refuses a folder in which something else was trained."""
+    note = folder / _NOTE
+    if not note.exists():
+        write_texts(folder, {_NOTE: json.dumps(request, indent=1) + "\n"})
+        return
+    try:
+        earlier = json.loads(note.read_bytes())
+    except ValueError as error:
+        raise SuiteError(f"{note} is damaged; choose another folder, or remove this one") from error
+    if earlier != request:
+        raise SuiteError(f"{folder} holds models of other settings ({note.name}); choose another folder, or remove it")
+
+
+def _told(notify: Notify, title: str, stage: str, share: float) -> None:
+    notify(f"{title}: {stage}", share)
