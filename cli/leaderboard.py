@@ -216,6 +216,34 @@ def bench_compare(
         say(session.console, Table(title, heads, rows, note).text())
 
 
+def bench_factors(
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Of a run, or its folder.")],
+    manifests: Manifests = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say which of the factors that cousins differ in decides whether the agent succeeds."""
+    with Session(as_json, debug, "nothing was changed") as session:
+        from ..benchmarks.leaderboard.factors import influences, table
+        from ..benchmarks.leaderboard.results import load_results
+        from ..benchmarks.suites.manifest import load_suite
+        from ..errors import SuiteError
+
+        suites = _suites(manifests)
+        run = load_results(results, suites)
+        suite = suites.get(run.suite) or load_suite(run.suite)
+        found = {group.name: influences(run, group) for group in suite.groups}
+        told = {name: rows for name, rows in found.items() if rows}
+        if not told:
+            raise SuiteError(
+                f"{run.suite} has no cousins in which this run both succeeds and fails; take a run of cousins-v1"
+            )
+        if as_json:
+            session.answer({"factors": {name: [asdict(each) for each in rows] for name, rows in told.items()}})
+            return
+        say(session.console, "\n\n".join(table(name, rows).text() for name, rows in told.items()))
+
+
 def bench_trust(
     files: Annotated[list[Path], typer.Argument(metavar="RESULTS...", help="Files, or folders that have some.")],
     manifests: Manifests = None,

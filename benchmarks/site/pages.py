@@ -13,8 +13,9 @@ from typing import Any
 from markupsafe import Markup
 
 from ... import __version__
-from ...errors import SuiteError
+from ...errors import SceneError, SuiteError
 from ..audit.plots import points
+from ..leaderboard.factors import Influence, influences
 from ..leaderboard.results import Results
 from ..leaderboard.trust import FEWEST, Trust, compared, trust
 from ..suites.manifest import Group, Suite, suite_names
@@ -27,6 +28,8 @@ _BEST = 5
 """Runs of each suite on the index."""
 COMPARED = 12
 """Runs of a suite that are compared two by two."""
+_STRONGEST = 8
+"""Factors of cousins that are shown."""
 _FACTS = 60
 """Told of a machine, and of an agent's files: a submission may say more than anybody reads."""
 
@@ -107,10 +110,19 @@ def _group(suite: Suite, group: Group, run: Standing) -> dict[str, Any]:
         "near": near,
         "plot": Markup(plot),
         "scenes": scenes(results, group),
+        "factors": _factors(results, group)[:_STRONGEST],
         "failures": failed,
         "begins": begins,
         "plays": plays,
     }
+
+
+def _factors(results: Results, group: Group) -> list[Influence]:
+    """What decides in a group's cousins; nothing where they are not at hand."""
+    try:
+        return influences(results, group)
+    except (SceneError, SuiteError):
+        return []
 
 
 def _again(suite: Suite, group: Group, results: Results, number: int) -> tuple[str, str]:

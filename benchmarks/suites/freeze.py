@@ -19,13 +19,12 @@ import mujoco
 from pydantic import ValidationError
 
 from ...agents.agent import SENSES
-from ...digital_cousins.cousin import is_cousin_set
-from ...digital_cousins.cousin_set import load_cousins
 from ...envs import WorldVectorEnv
 from ...envs.backends.neural import shipped
 from ...envs.catalogue import known_ids
 from ...errors import SuiteError
 from ...folders import write_texts
+from .cousins import cousins_of
 from .definitions import DEFINITIONS, Definition, Part, short
 from .manifest import FOLDER, Group, Suite, found_scenes
 from .sketch import of_looks, of_starts, of_world
@@ -105,13 +104,11 @@ def freeze_group(part: Part) -> Group:
 
 def _distances(part: Part, names: list[str]) -> dict[str, float]:
     """Of cousins to their twin, by the names of their scenes."""
-    keywords = found_scenes(part.keywords)
-    if not is_cousin_set(keywords.get("scene", "")):
+    found = cousins_of(part.keywords)
+    if found is None:
         return {}
-    cousins = load_cousins(keywords["scene"])
-    chosen = cousins.indices(keywords["split"])
-    entries = (cousins.manifest.entries[int(k)] for k in chosen)
-    return {name: entry.distance for name, entry in zip(names, entries, strict=True)}
+    cousins, chosen = found
+    return {name: cousins.manifest.entries[k].distance for name, k in zip(names, chosen, strict=True)}
 
 
 def model_digest(env: WorldVectorEnv) -> str:

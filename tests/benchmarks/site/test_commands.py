@@ -36,7 +36,7 @@ def manifest(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("command", ["run", "freeze", "check", "compare", "trust", "site"])
+@pytest.mark.parametrize("command", ["run", "baseline", "freeze", "check", "compare", "factors", "trust", "site"])
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
     assert command in run("--help").output
