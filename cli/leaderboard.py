@@ -35,6 +35,7 @@ def bench_run(
     name: Annotated[str, typer.Option("--name", help="Of the agent on the leaderboard; by default its address.")] = "",
     num_envs: Annotated[int, typer.Option(min=1, help="Worlds at once; changes nothing but the speed.")] = 50,
     workers: Annotated[int, typer.Option(min=1, help="Processes; change nothing but the speed.")] = 1,
+    videos: Annotated[int, typer.Option(min=0, help="Episodes of every group to film afterwards.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for results.", show_default="out/leaderboard/SUITE-NAME"),
@@ -57,7 +58,7 @@ def bench_run(
             workers=workers,
             command=command_line(suite, agent, name, num_envs, workers, place),
         )
-        _play(session, order, place, as_json)
+        _play(session, order, place, as_json, videos)
 
 
 def bench_baseline(
@@ -302,13 +303,20 @@ def command_line(suite: str, agent: str, name: str, num_envs: int, workers: int,
     return shlex.join([*words, "--num-envs", str(num_envs), "--workers", str(workers), "--out", str(out)])
 
 
-def _play(session: Session, order: Order, out: Path, as_json: bool) -> None:
+def _play(session: Session, order: Order, out: Path, as_json: bool, videos: int = 0) -> None:
     """Plays a suite and says what came of it."""
+    from ..benchmarks.leaderboard.films import film_run
     from ..benchmarks.leaderboard.run import run_suite
     from ..benchmarks.leaderboard.summary import tables, total
+    from ..benchmarks.suites.manifest import load_suite
 
     with StageProgress() as progress:
-        results = run_suite(order, out, session.watched(progress.notify))
+        notify = session.watched(progress.notify)
+        results = run_suite(order, out, notify)
+        if videos:
+            films = film_run(results, load_suite(order.suite), out, address=order.agent, count=videos, notify=notify)
+            for each in films.left_out:
+                say(session.aside, f"no film of {each}: it ended in another way before the camera")
     if as_json:
         session.answer({"folder": str(out), "sha256": results.sha256, **asdict(total(results))})
         return

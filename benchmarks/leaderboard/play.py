@@ -40,8 +40,17 @@ class Stage:
     seconds: list[float] = field(default_factory=list)
 
     @classmethod
-    def made(cls, suite: Suite, group: Group, agent: Agent, count: int, *, threads: int = 0) -> Stage:
-        """Makes so many worlds, as the agent wants to see them.
+    def made(
+        cls,
+        suite: Suite,
+        group: Group,
+        agent: Agent,
+        count: int,
+        *,
+        threads: int = 0,
+        filmed: tuple[int, int] | None = None,
+    ) -> Stage:
+        """Makes so many worlds, as the agent wants to see them; `filmed`: (width, height) of pictures of `env.render`.
 
         Raises:
             SuiteError: the engine or a scene is not what the suite was frozen with. AgentError: the agent asks for
@@ -57,6 +66,8 @@ class Stage:
                 f"things in another way: pip install mujoco=={suite.mujoco}, or play a newer suite"
             )
         keywords = {**group.where(), **asked, "num_threads": threads}
+        if filmed is not None:
+            keywords |= {"render_mode": "rgb_array", "render_size": filmed}
         env = gym.make_vec(
             group.env_id,
             num_envs=count,

@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pocketworlds.agents.agent import Assignment
+from pocketworlds.benchmarks.leaderboard.films import film_run
 from pocketworlds.benchmarks.leaderboard.measures import Measures, jerk
 from pocketworlds.benchmarks.leaderboard.replay import replay
-from pocketworlds.benchmarks.leaderboard.results import load_results
+from pocketworlds.benchmarks.leaderboard.results import Results, load_results
 from pocketworlds.benchmarks.leaderboard.run import Order, run_suite
 from pocketworlds.benchmarks.suites.definitions import Part
 from pocketworlds.benchmarks.suites.freeze import freeze_group
@@ -268,3 +270,28 @@ def test_jerk_is_that_of_the_smoothest_way_from_here_to_there() -> None:
     shaken = path + np.random.default_rng(0).normal(0, 1e-3, path.shape)
     assert jerk(shaken, 1 / rate)[0] < jerk(path, 1 / rate)[0] - 3
     assert np.isnan(jerk(np.zeros((1, 30, 3)), 0.05)[0])
+
+
+def test_films_show_the_episodes_of_the_run(suite: Path, tmp_path: Path) -> None:
+    told = load_suite(suite)
+    played = run_suite(Order(str(suite), "expert@1.0"), tmp_path)
+    found = film_run(played, told, tmp_path, address="expert@1.0", count=2)
+    assert found.left_out == ()
+    films = sorted(file.name for file in (tmp_path / "videos").glob("*.mp4"))
+    assert films == sorted(found.files)
+    for name in films:
+        group, number, end = name.removesuffix(".mp4").split("-")
+        assert played_success(played, group, int(number)) == (end == "success")
+        with av.open(str(tmp_path / "videos" / name)) as film:
+            stream = film.streams.video[0]
+            assert (stream.width, stream.height) == (480, 360)
+            assert stream.frames == told.group(group).steps + 1
+            assert float(stream.average_rate) == 20
+    again = film_run(played, told, tmp_path, address="random", count=1)
+    assert again.files == ()
+    assert len(again.left_out) == 2
+    assert not list((tmp_path / "videos").glob("*.mp4"))
+
+
+def played_success(results: Results, group: str, number: int) -> bool:
+    return results.group(group)[number].success
