@@ -18,7 +18,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import is_image_space
 
 from .sb3 import SB3VecEnv
-from .sb3_policy import CURVE, Curve, Tell, save_policy, staggered
+from .sb3_policy import CURVE, Curve, Tell, quiet, save_policy, staggered
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def train_ppo(
         Control steps and seconds.
     """
     model = make_ppo(worlds, settings, seed=seed)
+    quiet(model)
     start = time.perf_counter()
     model.learn(settings.total_steps, callback=Curve(out / CURVE, tell))
     seconds = time.perf_counter() - start

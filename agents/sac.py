@@ -16,7 +16,7 @@ from typing import Any
 from stable_baselines3 import SAC
 
 from .sb3 import SB3VecEnv
-from .sb3_policy import CURVE, Curve, Tell, save_policy, staggered
+from .sb3_policy import CURVE, Curve, Tell, quiet, save_policy, staggered
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def train_sac(
         seed=seed,
         **keywords,
     )
+    quiet(model)
     start = time.perf_counter()
     model.learn(settings.total_steps, callback=Curve(out / CURVE, tell, every=settings.total_steps // 100))
     seconds = time.perf_counter() - start

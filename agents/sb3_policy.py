@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
@@ -51,6 +52,11 @@ def staggered(worlds: SB3VecEnv, seed: int) -> VecNormalize:
     worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
     pictures = is_image_space(worlds.observation_space)
     return VecNormalize(worlds, norm_obs=not pictures, norm_reward=False, epsilon=FINEST**2)
+
+
+def quiet(model: BaseAlgorithm) -> None:
+    """Keeps Stable-Baselines3 from making a folder for logs that nobody asked for; `Curve` tells what there is to tell."""
+    model.set_logger(Logger(folder=None, output_formats=[]))
 
 
 def save_policy(model: BaseAlgorithm, out: Path) -> None:

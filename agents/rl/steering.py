@@ -19,7 +19,6 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from pydantic import Field
 from stable_baselines3 import SAC
-from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import set_random_seed
 from torch import Tensor, nn
 
@@ -29,6 +28,7 @@ from ...world_models.frames.settings import Strict
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import SteerSettings
 from ..sb3 import SB3VecEnv
+from ..sb3_policy import quiet
 from ..wam.policy import Present, WamPolicy
 
 _APART = 100_000  # seeds between two beginnings
@@ -170,7 +170,7 @@ class Steering:
             device=net.device,
             seed=seed,
         )
-        self._sac.set_logger(Logger(None, []))
+        quiet(self._sac)
         self.begin()
 
     def begin(self) -> None:
