@@ -55,7 +55,7 @@ def staggered(worlds: SB3VecEnv, seed: int) -> VecNormalize:
 
 
 def quiet(model: BaseAlgorithm) -> None:
-    """Keeps Stable-Baselines3 from making a folder for logs that nobody asked for; `Curve` tells what there is to tell."""
+    """Keeps Stable-Baselines3 from making a folder for logs that nobody asked for; `Curve` tells what there is."""
     model.set_logger(Logger(folder=None, output_formats=[]))
 
 
