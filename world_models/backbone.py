@@ -175,13 +175,20 @@ class _Block(nn.Module):
             # Types may differ where matrices are multiplied in fewer bits than are kept.
             keys = torch.cat([_rotated(old[0].to(key.dtype), old_times), _rotated(key, times)], 2)
             values = torch.cat([old[1].to(value.dtype), value], 2)
-        seen = nn.functional.scaled_dot_product_attention(
-            _rotated(query, times).flatten(2, 3), keys.flatten(2, 3), values.flatten(2, 3), attn_mask=mask
-        )
+        seen = _attended(_rotated(query, times).flatten(2, 3), keys.flatten(2, 3), values.flatten(2, 3), mask)
         seen = seen.reshape(batch, self._heads, frames, tokens, -1).permute(0, 2, 3, 1, 4).flatten(3)
         x = torch.addcmul(x, gate, self.outside(seen))
         wide = nn.functional.gelu(self.up(torch.addcmul(shift2, self.second(x), 1 + scale2)))
         return torch.addcmul(x, gate2, self.down(wide)), key, value
+
+
+def _attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attention; on processors never in bfloat16, whose gradient there takes fifteen times as long."""
+    if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            query, keys, values = query.float(), keys.float(), values.float()
+            return nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+    return nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
 
 
 def _rotated(x: Tensor, times: Tensor) -> Tensor:

@@ -104,3 +104,24 @@ def test_a_world_is_the_same_whatever_is_beside_it(backbone: Backbone, count: in
     few = backbone.remember(tokens[:count], condition[:count])[0]
     assert torch.equal(few.keys, memory.keys[:, :count])
     assert torch.equal(backbone.make(tokens[:count], condition[:count], few), whole[:count])
+
+
+def test_in_fewer_bits_numbers_and_gradients_stay_near():
+    """Matrices in bfloat16 (8 bits of mantissa), attention in full on a processor."""
+    torch.manual_seed(0)
+    net = Backbone(width=WIDTH, depth=2, heads=2, window=WINDOW)
+    for name, values in net.named_parameters():
+        if "modulation" in name or "last" in name:
+            torch.nn.init.normal_(values, std=0.3)
+    tokens, condition = numbers(1)
+    told = []
+    for bits in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bits):
+            _, found = net.remember(tokens, condition)
+        found.float().square().mean().backward()
+        gradient = torch.cat([values.grad.flatten() for values in net.parameters() if values.grad is not None])
+        told.append((found.float(), gradient))
+    for full, few in zip(*told, strict=True):
+        apart = (full - few).norm() / full.norm()
+        assert 0 < apart < 0.03

@@ -142,7 +142,9 @@ class FrameTrainer:
             self._run = torch.compile(self._run)
         self._trained = {name: value for name, value in self.learner.named_parameters() if value.requires_grad}
         self._average = {name: value.detach().clone() for name, value in self._trained.items()}
-        self._optimizer = torch.optim.AdamW(_groups(self._trained, config.decay), lr=config.rate, betas=(0.9, 0.99))
+        self._optimizer = torch.optim.AdamW(
+            _groups(self._trained, config.decay), lr=config.rate, betas=(0.9, 0.99), fused=True
+        )
         self._lively = data.lively(config.length)
         self._log = log_writer(log) if log is not None and self.chief else None
         self._threads: ThreadPoolExecutor | None = None
