@@ -29,6 +29,7 @@ from .suites.manifest import Group, Suite
 
 FOLDER = Path(__file__).parents[1] / "conf" / "baselines"
 _NOTE = "baseline.json"
+_SOMEWHERE = "start=somewhere"  # paths are no words of a command line: the true one is put in its place
 Notify = Callable[[str, float], None]
 
 
@@ -74,21 +75,19 @@ def train_baseline(
         TaskError: a name or a setting is not known. SuiteError: `folder` holds the same baseline with other settings.
     """
     recipe = read_recipe(name)
+    own, asked = folder / name, [*recipe.settings, *settings, f"seed={seed}"]
+    groups = training_groups(suite)
+    _check(name, recipe, asked, settings)  # before anything is written or trained
     if recipe.start is not None:
         train_baseline(recipe.start, suite, folder, seed=seed, notify=notify)
-    if settings and recipe.method in ("ppo", "sac"):
-        raise TaskError(f"{name} takes no settings; what it is tuned to stands in agents/{recipe.method}.py")
-    own = folder / name
-    asked = [*recipe.settings, *settings, f"seed={seed}"]
     _claim(own, {"suite": suite.digest, "settings": asked})
-    groups = training_groups(suite)
     for number, (task, group) in enumerate(groups.items()):
         tell = partial(_told, notify, f"{name}, {task} ({number + 1} of {len(groups)})")
         if recipe.method == "wam":
             _train_wam(asked, group, own / f"{task}.safetensors", tell)
         elif recipe.method == "rl":
             start = folder / str(recipe.start) / f"{task}.safetensors"
-            _train_rl([*asked, f"start={start}"], own / f"{task}.safetensors", tell)
+            _train_rl(asked, start, own / f"{task}.safetensors", tell)
         else:
             _train_sb3(recipe.method, group, own / task, seed, tell)
     return str(own / ("{task}.safetensors" if recipe.method in ("wam", "rl") else "{task}"))
@@ -107,6 +106,16 @@ def training_groups(suite: Suite) -> dict[str, Group]:
     return found
 
 
+def _check(name: str, recipe: Recipe, asked: Sequence[str], settings: Sequence[str]) -> None:
+    """Refuses settings that make no sense."""
+    if recipe.method == "wam":
+        read_wam_course(asked)
+    elif recipe.method == "rl":
+        read_rl_course([*asked, _SOMEWHERE])
+    elif settings:
+        raise TaskError(f"{name} takes no settings; what it is tuned to stands in agents/{recipe.method}.py")
+
+
 def _train_wam(settings: Sequence[str], group: Group, file: Path, notify: Notify) -> None:
     if file.exists():
         return
@@ -115,9 +124,10 @@ def _train_wam(settings: Sequence[str], group: Group, file: Path, notify: Notify
     train_wam(course, file.with_suffix(".work"), file, notify)
 
 
-def _train_rl(settings: Sequence[str], file: Path, notify: Notify) -> None:
+def _train_rl(settings: Sequence[str], start: Path, file: Path, notify: Notify) -> None:
     if not file.exists():
-        train_rl(read_rl_course(settings), file.with_suffix(".work"), file, notify)
+        course = read_rl_course([*settings, _SOMEWHERE]).model_copy(update={"start": str(start)})
+        train_rl(course, file.with_suffix(".work"), file, notify)
 
 
 def _train_sb3(method: str, group: Group, folder: Path, seed: int, notify: Notify) -> None:

@@ -123,6 +123,9 @@ def test_bad_input_is_told(manifest: Path, tmp_path: Path) -> None:
         train_baseline("ppo", suite, tmp_path, settings=["rate=1"], notify=quiet)
     with pytest.raises(TaskError, match="trian"):
         train_baseline("bc", suite, tmp_path, settings=["trian.steps=1"], notify=quiet)
+    with pytest.raises(TaskError, match="total_stpes"):
+        train_baseline("wam-rl", suite, tmp_path, settings=["total_stpes=1"], notify=quiet)
+    assert not list(tmp_path.iterdir())  # the right words are not refused for the wrong ones before them
     held = suite.model_copy(update={"groups": (suite.groups[0].model_copy(update={"name": "Reach-test"}),)})
     with pytest.raises(SuiteError, match="nothing to train Reach in"):
         training_groups(held)
