@@ -3,7 +3,8 @@
 =========================================  ============================================================
 `expert`, `random`                         the scripted expert of the task; actions at random
 `expert@0.3`                               the expert, with noise of this standard deviation on its actions
-`out/wam/Push.safetensors`                 a World Action Model, or another network of `train wam`
+`wam:Push`                                 the World Action Model that comes with PocketWorlds for a task
+`out/wam/Push.safetensors`                 one of one's own, or another network of `train wam`
 `out/ppo/Push`                             a folder of `agents.ppo` or `agents.sac`
 `my_module:MyAgent`                        anything that, called without arguments, gives an `Agent`
 `openpi:ws://host:8000`, ...               a server that speaks its own protocol, see `agents.remote`
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AgentError
+from ..world_models.shipped import OURS, located
 from .agent import SENSES, Agent, Assignment, Observed
 from .experts import make_expert
 from .remote.registry import REMOTE, remote_agent
@@ -189,7 +191,7 @@ def load_agent(address: str, *, group: str) -> Agent:
         return ExpertAgent(float(noisy[1]))
     if told.partition(":")[0] in REMOTE:
         return remote_agent(told)
-    path = Path(told)
+    path = located(told)
     if path.is_file():
         return NetworkAgent(path)
     if (path / POLICY).is_file():
@@ -197,21 +199,22 @@ def load_agent(address: str, *, group: str) -> Agent:
     if _CODE.fullmatch(told) and not path.exists():
         return _own(told)
     raise AgentError(
-        f"there is no agent {told!r}: it is neither {', '.join(known)}, nor a checkpoint's file, nor a folder with a "
-        f"{POLICY}, nor code (module:name), nor the address of a server ({', '.join(REMOTE)})"
+        f"there is no agent {told!r}: it is neither {', '.join(known)}, nor {OURS}<task>, nor a checkpoint's file, nor "
+        f"a folder with a {POLICY}, nor code (module:name), nor the address of a server ({', '.join(REMOTE)})"
     )
 
 
 def runs_nothing(address: str) -> bool:
     """Whether whoever loads an agent runs no code but that of PocketWorlds, and asks nobody: true of what comes with it
     and of `.safetensors` files."""
-    return address in ("expert", "random") or bool(_NOISY.fullmatch(address)) or Path(address).suffix == ".safetensors"
+    ours = address in ("expert", "random") or _NOISY.fullmatch(address) or address.startswith(OURS)
+    return bool(ours) or Path(address).suffix == ".safetensors"
 
 
 def agent_files(address: str, *, group: str) -> dict[str, str]:
     """SHA-256 of the files that an agent is made of, by name; none of servers and of what comes with PocketWorlds."""
     told = filled(address, group)
-    path = Path(told)
+    path = located(told)
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.is_file())
     if _CODE.fullmatch(told) and not path.exists():
         source = inspect.getsourcefile(_module(told.partition(":")[0]))

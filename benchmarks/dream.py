@@ -30,6 +30,7 @@ from ..envs import WorldVectorEnv
 from ..envs.catalogue import known_ids
 from ..errors import TaskError
 from ..folders import write_texts
+from ..world_models.shipped import located
 from ..world_models.wam.model import load_wam
 from ..world_models.wam.network import Wam
 from .audit.plots import lines
@@ -101,12 +102,13 @@ class Dreamer:
         return {**told, "keywords": dict(self.keywords), "pocketworlds": __version__, **host()}
 
 
-def dreamer(file: Path, *, env_id: str | None, keywords: Mapping[str, Any]) -> Dreamer:
-    """The model in a file, where its card says or in `env_id`; `keywords` override the card's.
+def dreamer(address: str | Path, *, env_id: str | None, keywords: Mapping[str, Any]) -> Dreamer:
+    """A model (see `located`), where its card says or in `env_id`; `keywords` override the card's.
 
     Raises:
         CheckpointError: the model cannot be used. TaskError: no environment is named, or there is no such.
     """
+    file = located(address)
     net, card = load_wam(file)
     name = env_id or card.trained_on.get("env_id")
     if name is None:

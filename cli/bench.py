@@ -198,7 +198,7 @@ def bench_audit(
 
 
 def bench_dream(
-    model: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="A World Action Model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A World Action Model: its file, or wam:<task>.")],
     env_id: Annotated[str | None, typer.Option("--env", help="Where; by default what it was trained for.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Keyword of the environment.")

@@ -12,7 +12,7 @@ from .session import AsJson, Debug, Session, say
 
 
 def watch(
-    model: Annotated[Path, typer.Argument(metavar="FILE.safetensors", help="A World Action Model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A World Action Model: its file, or wam:<task>.")],
     env_id: Annotated[str | None, typer.Option("--env", help="Where; by default what it was trained for.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Keyword of the environment.")

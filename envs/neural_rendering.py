@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from ..world_models.hybrid.reflectance import load_renderer
 from ..world_models.hybrid.rendering import Painter
+from ..world_models.shipped import SHIPPED
 from .backends.appearance import appearance
 from .rendering import Drawn, roundness
 from .segmentation import Segmentation
 from .simulator import Ids, Images, RendererInfo
 
-SHIPPED = Path(__file__).parents[1] / "world_models" / "checkpoints" / "renderer.safetensors"
+RENDERER = SHIPPED / "renderer.safetensors"
 """The renderer that comes with the package, for all robots and scenes."""
 
 
@@ -44,7 +45,7 @@ class NeuralRenderer:
             CheckpointError: it cannot be used. TaskError: there is something in the scene that it cannot draw.
         """
         _, slices, stacks, _ = roundness(width, height, fine=fine)
-        network, _ = load_renderer(checkpoint or SHIPPED)
+        network, _ = load_renderer(checkpoint or RENDERER)
         self._painter = Painter(appearance(world.drawn, table, slices=slices, stacks=stacks), network)
         self._qpos, self._size, self._fine = qpos, (width, height), fine
         self.info = RendererInfo("neural", "torch", "cpu")

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from .shipped import located
 
 FORMAT = 1
 _KEY = "pocketworlds"
@@ -70,10 +71,20 @@ def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> No
         raise
 
 
-def save_network(path: Path, kind: str, robot: str, network: nn.Module, settings: BaseModel, **told: Any) -> Card:
-    """Writes a network and the settings that make it, and gives its card; `told` are further entries, see `Card`."""
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Numbers as they are stored in half the space: matrices, which are nearly all, at half precision."""
+    return {name: each.half() if each.is_floating_point() and each.ndim > 1 else each for name, each in tensors.items()}
+
+
+def save_network(
+    path: Path, kind: str, robot: str, network: nn.Module, settings: BaseModel, *, half: bool = False, **told: Any
+) -> Card:
+    """Writes a network and the settings that make it, and gives its card; `told` are further entries, see `Card`.
+
+    `half`: stores it as `halved`.
+    """
     card = Card(kind=kind, robot=robot, settings=settings.model_dump(mode="json"), **told)
-    save_checkpoint(path, card, network.state_dict())
+    save_checkpoint(path, card, halved(network.state_dict()) if half else network.state_dict())
     return card
 
 
@@ -102,7 +113,7 @@ def read_card(path: str | Path) -> Card:
 
 
 def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
-    """The card and the numbers of a file.
+    """The card and the numbers of a file; those that are stored at half precision come at single precision.
 
     Raises:
         CheckpointError: it is not there, not a safetensors file, cut short, of another format, or holds numbers that
@@ -112,11 +123,11 @@ def load_checkpoint(path: str | Path) -> tuple[Card, dict[str, Tensor]]:
     for name, values in tensors.items():
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite; train it again")
-    return card, tensors
+    return card, {name: each.float() if each.dtype == torch.float16 else each for name, each in tensors.items()}
 
 
 def _read(path: str | Path, *, numbers: bool) -> tuple[Card, dict[str, Tensor]]:
-    path = Path(path)
+    path = located(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; make one with `pocketworlds train`")
     if path.suffix in _UNSAFE:

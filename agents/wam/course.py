@@ -75,6 +75,7 @@ class WamCourse(Strict):
 
     Attributes:
         camera: of a LeRobot data set of which only what is seen counts, whose pictures; the first if not given.
+        half: whether the checkpoint is stored at half precision; it is tried out as it is stored.
     """
 
     size: str = "state_nano"
@@ -93,6 +94,7 @@ class WamCourse(Strict):
     model: ModelSettings = ModelSettings()
     train: TrainConfig
     exam: ExamSettings = ExamSettings()
+    half: bool = False
     log: bool = False
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...envs import WorldVectorEnv
 from ...errors import TaskError
-from .policy import ChunkPolicy
+from .policy import ChunkPolicy, check_place
 
 Mask = NDArray[np.bool_]
 
@@ -62,6 +62,7 @@ def play_match(match: Match, policy: ChunkPolicy, notify: Callable[[float], None
         ).unwrapped
         assert isinstance(env, WorldVectorEnv)
         try:
+            check_place(policy.settings, env)
             policy.reset(count, first=first)
             end, ever, took = _play(env, policy, match.seed + first)
         finally:

@@ -16,6 +16,7 @@ import gymnasium as gym
 from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
+from ...world_models.checkpoint import halved
 from ...world_models.frames.training import FrameTrainer, Learner, chief_first
 from ...world_models.wam.act import Act, ActLearner
 from ...world_models.wam.base import Model
@@ -54,16 +55,18 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
         data = lessons(course, env_id, keywords, settings, work, notify)
     net = _begun(course, settings, data)
     config = course.train.model_copy(update={"seed": course.seed, "length": settings.past})
-    about = {**course.model_dump(exclude={"exam", "log", "num_envs"}), "train": config.model_dump()}
+    about = {**course.model_dump(exclude={"exam", "half", "log", "num_envs"}), "train": config.model_dump()}
     if course.camera is None:
         del about["camera"]  # as trainings that were begun before there was such a setting have it
     if not _train(net, data, course, config, work / f"training-{digest(about)}.safetensors", notify):
         return net, {}
     net = net.to("cpu").eval()
+    if course.half:
+        net.load_state_dict(halved(net.state_dict()))
     told = {"env_id": env_id, "keywords": keywords, "episodes": len(data), "frames": data.frames}
     told |= {"labels": course.labels, "noise": course.noise, "start": course.start, "seed": course.seed}
     measured = _examined(net, course, env_id, keywords, notify) if course.labels and course.exam.episodes else {}
-    save_model(out, net, trained_on=told, measured=measured)
+    save_model(out, net, half=course.half, trained_on=told, measured=measured)
     return net, measured
 
 

@@ -21,6 +21,7 @@ from ...errors import CheckpointError
 from ...world_models.checkpoint import read_card
 from ...world_models.hybrid.geometry import Geometry, Hand, Sight, State
 from ...world_models.hybrid.model import check_shape, load_model
+from ...world_models.shipped import SHIPPED
 from ..control import make_controller
 from ..pictures import Pictures
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
@@ -29,9 +30,6 @@ from .confidence import Confidence
 from .forms import model_shape, robot_form, scene_form
 from .physics import SUBSTEPS, processors
 from .places import Places
-
-SHIPPED = Path(__file__).parents[2] / "world_models" / "checkpoints"
-"""Models that come with the package: one a robot, and some for one of its tasks alone."""
 
 
 def shipped(worlds: Sequence[World], task: str) -> Path:

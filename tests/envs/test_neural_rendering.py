@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pocketworlds import TaskError
-from pocketworlds.envs.neural_rendering import SHIPPED, NeuralRenderer
+from pocketworlds.envs.neural_rendering import RENDERER, NeuralRenderer
 from pocketworlds.envs.rendering import GLRenderer
 from pocketworlds.envs.segmentation import Segmentation
 from pocketworlds.errors import CheckpointError
@@ -58,8 +58,8 @@ def test_both_renderers_see_the_same(env_id: str, camera: str):
 
 
 def test_the_model_that_comes_along_says_what_it_was_made_from_and_is_small():
-    network, card = load_renderer(SHIPPED)
-    assert SHIPPED.stat().st_size < 1 << 20
+    network, card = load_renderer(RENDERER)
+    assert RENDERER.stat().st_size < 1 << 20
     assert card.measured["psnr"] > card.measured["psnr_matt"] + 8
     assert not any(values.requires_grad for values in network.parameters())
 

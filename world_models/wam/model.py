@@ -26,7 +26,7 @@ def load_model(path: str | Path, kind: str | None = None) -> tuple[Model, Card]:
     """A model and its card.
 
     Args:
-        path: of the file. kind: it must be of, one of `MODELS`; None: any of them.
+        path: of the file, or `wam:<task>`. kind: it must be of, one of `MODELS`; None: any of them.
 
     Raises:
         CheckpointError: see `load_network`.

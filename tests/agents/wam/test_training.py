@@ -51,6 +51,20 @@ def test_a_model_is_made_kept_and_tried_out(tmp_path: Path, monkeypatch: pytest.
     )
 
 
+def test_what_is_stored_at_half_precision_is_what_was_tried_out(tmp_path: Path) -> None:
+    """Matrices are off by half of half precision's last bit at most, everything else is as it was learned."""
+    whole, _ = train_wam(read_course(TINY), tmp_path / "work", tmp_path / "whole.safetensors", quiet)
+    half, found = train_wam(read_course([*TINY, "half=true"]), tmp_path / "work", tmp_path / "half.safetensors", quiet)
+    loaded, card = load_wam(tmp_path / "half.safetensors")
+    assert card.measured == found
+    for (name, ours), theirs in zip(half.state_dict().items(), whole.state_dict().values(), strict=True):
+        assert torch.equal(ours, loaded.state_dict()[name]), name
+        bound = 2.0**-11 * theirs.abs() + 2.0**-25 if theirs.ndim > 1 else torch.zeros_like(theirs)
+        assert bool(((ours - theirs).abs() <= bound).all()), name
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
+    assert sizes[0] < 0.7 * sizes[1]
+
+
 def test_first_what_is_seen_then_what_is_done(tmp_path: Path) -> None:
     """Pre-training on episodes without their actions, then on those of a recorded data set."""
     seen = tmp_path / "seen.safetensors"
