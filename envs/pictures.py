@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from .marks import Mark
 from .rendering import GLRenderer, Renderer
 from .segmentation import segmentation, segmentation_names
 from .simulator import Ids, Images, RendererInfo
@@ -20,7 +21,7 @@ class Pictures:
     """Draws worlds that may be of several scenes; renderers and window are made when they are first needed.
 
     Attributes:
-        segmentation_names: see `Simulator`.
+        segmentation_names: see `Simulator`. mark: what is marked in colours, if anything.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Pictures:
         self._worlds, self._qpos, self._member = worlds, qpos, member
         self._kind = _kind(renderer)
         self._period = period
+        self.mark: Mark | None = None
         self.segmentation_names = segmentation_names(worlds)
         self._renderers: dict[tuple[int, int, int, bool], Renderer] = {}
         self._window: Window | None = None
@@ -52,7 +54,7 @@ class Pictures:
         for member in np.unique(self._member[ids]):
             rows = np.flatnonzero(self._member[ids] == member)
             name = self._worlds[member].camera(camera)
-            drawn = self._renderer(int(member), width, height, fine).draw(ids[rows], name, kinds)
+            drawn = self._renderer(int(member), width, height, fine).draw(ids[rows], name, kinds, self.mark)
             if len(rows) == len(ids):
                 return drawn
             for kind, pictures in drawn.items():
@@ -70,7 +72,7 @@ class Pictures:
         if self._window is None:
             world, self._shown = self._worlds[member], member
             self._window = Window(world.drawn, self._qpos, camera=world.camera(camera), period=self._period)
-        self._window.show(index)
+        self._window.show(index, self.mark)
 
     def info(self, *, width: int, height: int) -> RendererInfo:
         """See `Simulator.renderer_info`."""

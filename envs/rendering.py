@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError
 from ..scenes.gl import ensure_gl, gl_device
+from .marks import Mark, add_geom
 from .segmentation import Segmentation
 from .simulator import Ids, Images, RendererInfo
 
@@ -53,8 +54,8 @@ class Renderer(Protocol):
 
     info: RendererInfo
 
-    def draw(self, ids: Ids, camera: str, kinds: Sequence[str]) -> Images:
-        """Pictures of worlds `ids` from the model's camera `camera`; see `Simulator.images`."""
+    def draw(self, ids: Ids, camera: str, kinds: Sequence[str], mark: Mark | None = None) -> Images:
+        """Pictures of worlds `ids` from the model's camera `camera`, with a mark in colours; see `Simulator.images`."""
 
     def close(self) -> None:
         """Frees what it draws with."""
@@ -104,7 +105,7 @@ class GLRenderer:
             self._renderer.scene.flags[flag] = False
         self.info = RendererInfo("gl", backend, gl_device())
 
-    def draw(self, ids: Ids, camera: str, kinds: Sequence[str]) -> Images:
+    def draw(self, ids: Ids, camera: str, kinds: Sequence[str], mark: Mark | None = None) -> Images:
         """See `Renderer`. The scene is updated once a world, whatever the number of kinds."""
         shape = (len(ids), *self._size)
         found: Images = {}
@@ -114,12 +115,17 @@ class GLRenderer:
             found["depth"] = np.empty((*shape, 1), dtype=np.float32)
         if "segmentation" in kinds:
             found["segmentation"] = np.empty((*shape, 1), dtype=np.int32)
+        places = None if mark is None else mark.places(ids)
         for row, index in enumerate(ids):
             pose(self._model, self._data, self._qpos[index])
             self._renderer.update_scene(self._data, camera)
             for kind, pictures in found.items():
                 if kind == "rgb":
+                    bare = self._renderer.scene.ngeom
+                    if mark is not None and places is not None:
+                        add_geom(self._renderer.scene, mark, places[row])
                     self._renderer.render(out=pictures[row])
+                    self._renderer.scene.ngeom = bare
                 elif kind == "depth":
                     self._renderer.enable_depth_rendering()
                     self._renderer.render(out=pictures[row, :, :, 0])

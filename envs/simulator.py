@@ -42,10 +42,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .marks import Mark
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -131,6 +134,9 @@ class Simulator(Protocol):
 
     def set_state(self, state: SimulatorState, ids: Ids | None = None) -> None:
         """Puts a state from `get_state` into worlds `ids`; continuing is then bit-identical."""
+
+    def mark(self, mark: Mark | None) -> None:
+        """Pictures show a mark from now on, or none."""
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

@@ -62,6 +62,7 @@ class StatePictures:
             renderer=env.config.renderer,
             period=env.simulator.control_period,
         )
+        self._pictures.mark = env.task.mark()
 
     def draw(self, ids: Ids, state: NDArray[np.floating], *, width: int, height: int) -> NDArray[np.uint8]:
         """Smooth pictures uint8 (m, height, width, 3) from the environment's camera.

@@ -112,6 +112,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         )
         self.task.join(self.tasks)
         self.simulator: Simulator = make_simulator(self.config, self.worlds, self.num_envs)
+        self.simulator.mark(self.task.mark())
         samplers = [
             EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
             for world, task in zip(self.worlds, self.tasks, strict=True)
@@ -336,8 +337,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             self.task.assign(ids, episodes.member)
             self._measuring.assign(ids, episodes.member)
         self._keys[ids] = episode_keys([self._schedule.seeds[j] for j in ids], self._schedule.episodes[ids])
+        self.task.choose(ids, draws)
         self.simulator.reset(ids, episodes)
-        self.task.begin(ids, draws, self.simulator.sensors())
+        self.task.begin(ids, self.simulator.sensors())
         self._elapsed[ids] = 0
         self._done[ids] = False
         self._instruct(ids)

@@ -8,6 +8,7 @@ belongs to an environment's keywords as its task does.
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError, TaskError
+from .marks import Mark, paint
 from .rendering import pose
 from .segmentation import BACKGROUND, Segmentation
 from .simulator import Ids, Images, RendererInfo
@@ -81,13 +83,19 @@ class WarpRenderer:
         self._contexts: dict[tuple[str, tuple[str, ...]], Any] = {}
         self.info = RendererInfo("warp", "warp", str(warp.get_device().name))
 
-    def draw(self, ids: Ids, camera: str, kinds: Sequence[str]) -> Images:
+    def draw(self, ids: Ids, camera: str, kinds: Sequence[str], mark: Mark | None = None) -> Images:
         """See `envs.rendering.Renderer`."""
-        context = self._context(camera, tuple(kinds))
-        parts = [
-            self._group(ids[start : start + self._worlds], context, kinds) for start in range(0, len(ids), self._worlds)
-        ]
-        return parts[0] if len(parts) == 1 else {kind: np.concatenate([part[kind] for part in parts]) for kind in kinds}
+        marked = mark is not None and "rgb" in kinds
+        asked = [*kinds, "depth"] if marked and "depth" not in kinds else list(kinds)
+        context = self._context(camera, tuple(asked))
+        parts = []
+        for start in range(0, len(ids), self._worlds):
+            group = ids[start : start + self._worlds]
+            part = self._group(group, context, asked)
+            if mark is not None and marked:
+                self._paint(mark, part, group, camera)
+            parts.append(part)
+        return {kind: parts[0][kind] if len(parts) == 1 else np.concatenate([p[kind] for p in parts]) for kind in kinds}
 
     def close(self) -> None:
         """See `envs.rendering.Renderer`."""
@@ -125,6 +133,13 @@ class WarpRenderer:
         self._mjw.refit_bvh(self._model, self._data, context)
         self._mjw.render(self._model, self._data, context)
         return {kind: self._read(kind, len(ids), context) for kind in kinds}
+
+    def _paint(self, mark: Mark, drawn: Images, ids: Ids, camera: str) -> None:
+        """Paints a mark into pictures of worlds that were drawn just now."""
+        number, count = self._host_model.camera(camera).id, len(ids)
+        eye, axes = (self._poses[name][:count, number].astype(np.float64) for name in ("cam_xpos", "cam_xmat"))
+        slope = math.tan(math.radians(float(self._host_model.cam_fovy[number])) / 2)
+        paint(mark, drawn["rgb"], drawn["depth"], mark.places(ids), eye, axes.reshape(count, 3, 3), slope)
 
     def _read(self, kind: str, count: int, context: Any) -> NDArray[Any]:
         """The pictures of one kind (count, height, width, channels)."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDependencyError
 from ..scenes.viewer import has_screen
+from .marks import Mark, add_geom
 from .rendering import pose
 
 _SECONDS = 5.0
@@ -45,8 +46,9 @@ class Window:
         self._aim(model.camera(camera).id)
         self._next = time.perf_counter()
 
-    def show(self, index: int) -> None:
-        """Shows world `index`, when a period has gone by since the last picture; nothing once the window is closed."""
+    def show(self, index: int, mark: Mark | None = None) -> None:
+        """Shows world `index` with a mark, when a period has gone by since the last picture; nothing once the window is
+        closed."""
         if not self._viewer.is_running():
             return
         now = time.perf_counter()
@@ -55,6 +57,9 @@ class Window:
         self._next = max(now, self._next) + self._period
         with self._viewer.lock():
             pose(self._model, self._data, self._qpos[index])
+            if mark is not None:
+                self._viewer.user_scn.ngeom = 0
+                add_geom(self._viewer.user_scn, mark, mark.places(np.array([index]))[0])
         self._viewer.sync()
 
     def close(self) -> None:

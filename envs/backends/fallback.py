@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..marks import Mark
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, Simulator, SimulatorState
 from ..world import World
 from .handover import Handover
@@ -96,6 +97,11 @@ class FallbackSimulator:
             }
             simulator.set_state(SimulatorState(state.member, parts[name], controller, state.sensors), rows)
         self._read(self._neural, rows)  # the same in both
+
+    def mark(self, mark: Mark | None) -> None:
+        """See `Simulator`."""
+        self._neural.mark(mark)
+        self._physics.mark(mark)
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

@@ -21,6 +21,7 @@ from ...errors import CheckpointError, TaskError
 from ...world_models.checkpoint import Card, read_card
 from ...world_models.simulator import Context, NeuralSimulator
 from ..config import Config
+from ..marks import Mark
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
 from ..world import World
 from .frame_vectors import SensorVectors, scene_size, scene_vector
@@ -178,6 +179,10 @@ class FrameSimulator:
             self._picture[rows] = state.controller[_PICTURE]
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
+
+    def mark(self, mark: Mark | None) -> None:
+        """See `Simulator`: the pictures that episodes begin with; the model dreams it on."""
+        self._start.mark(mark)
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

@@ -23,6 +23,7 @@ from ...world_models.hybrid.geometry import Geometry, Hand, Sight, State
 from ...world_models.hybrid.model import check_shape, load_model
 from ...world_models.shipped import SHIPPED
 from ..control import make_controller
+from ..marks import Mark
 from ..pictures import Pictures
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
 from ..world import World
@@ -209,6 +210,10 @@ class NeuralSimulator:
             values[rows] = state.controller[name]
         for name, sensed in self._sensors.items():
             sensed[rows] = state.sensors[name]
+
+    def mark(self, mark: Mark | None) -> None:
+        """See `Simulator`."""
+        self._pictures.mark = mark
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .. import rotations
 from ..columns import columns
 from ..control import make_controller
+from ..marks import Mark
 from ..pictures import Pictures
 from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, SimulatorState
 from ..world import World
@@ -190,6 +191,10 @@ class PhysicsSimulator:
             values[rows] = state.controller[name]
         for name, values in self._sensors.items():
             values[rows] = state.sensors[name]
+
+    def mark(self, mark: Mark | None) -> None:
+        """See `Simulator`."""
+        self._pictures.mark = mark
 
     def images(
         self, ids: Ids, camera: str, kinds: Sequence[str], *, width: int, height: int, fine: bool = False

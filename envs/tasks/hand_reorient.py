@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -89,9 +89,9 @@ class HandReorient(HandTask):
         low, high = self.settings["turn"]
         return np.array([0.0, 0.0, rng.uniform(low, high) * (1 if rng.uniform() < 0.5 else -1)])
 
-    def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
+    def begin(self, ids: Ids, sensors: Sensors) -> None:
         """See `Task`."""
-        super().begin(ids, draws, sensors)
+        super().begin(ids, sensors)
         self._turn[ids] = self.goal[ids, 2]
         self.goal_yaw[ids] = heading(self.frame(sensors))[ids] + self.goal[ids, 2]
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import rotations
+from ..marks import Mark
 from ..pushes import PushPlan, plan_push
 from ..rewards import reaching
-from ..simulator import Array, Sensors
+from ..simulator import Array, Ids, Sensors
 from ..world import World
 from .object_task import ObjectTask
 from .task import Draw, upright
@@ -99,6 +100,10 @@ class Push(ObjectTask):
         }
         return terms, success
 
+    def mark(self) -> Mark:
+        """See `Task`: where the target's centre is to be, on its support."""
+        return Mark(self._below, float(self.settings["radius"]), flat=True)
+
     def way(self, sensors: Sensors) -> Array:
         """Horizontal unit vectors (n, 2) from each target to its goal."""
         apart = (self.goal - self.place(sensors))[:, :2]
@@ -135,6 +140,11 @@ class Push(ObjectTask):
         under = grip[:, 2] < position[:, 2] + self.look("push_top", self.target)
         flat = np.where(under & (bend > 0), around, rotations.flat_norm(grip - behind))
         return np.asarray(np.sqrt(flat * flat + height * height))
+
+    def _below(self, ids: Ids) -> Array:
+        """Where (m, 3) the goals of worlds (m,) lie on the support."""
+        bottom = self.look("push_bottom", self.target)[ids]
+        return np.asarray(self.goal[ids] - bottom[:, None] * [0, 0, 1])
 
     def sentence(self, draw: Draw) -> str:
         """See `Task`."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import rotations
 from ..grasps import GraspPlanner, grasp_frame
+from ..marks import Mark
 from ..rewards import tolerance
 from ..simulator import Array, Sensors
 from ..world import World
@@ -70,6 +71,10 @@ class Reach(Task):
         success = distance < float(self.settings["radius"])
         near = tolerance(distance, bounds=(0.0, float(self.settings["radius"])), margin=0.08)
         return {"reach": tolerance(distance, bounds=(0.0, 0.005), margin=0.4), "near": near}, success
+
+    def mark(self) -> Mark:
+        """See `Task`: the goal."""
+        return Mark(lambda ids: self.goal[ids], float(self.settings["radius"]), flat=False)
 
     def describe(self, sensors: Sensors) -> dict[str, Array]:
         """See `Task`."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...errors import TaskError
 from ...scenes import Scene
 from .. import rotations
+from ..marks import Mark
 from ..rewards import nearness
 from ..robots.mount import BesideSupport, Mounting
 from ..simulator import Array, Ids, Sensors
@@ -175,11 +176,18 @@ class Task(ABC):
 
     # -- what all tasks share --------------------------------------------------------------------------------------
 
-    def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
-        """Starts episodes in worlds `ids` that the simulator has just reset."""
+    def mark(self) -> Mark | None:
+        """What pictures mark; None where what the task asks for can be seen, or is in its instruction."""
+        return None
+
+    def choose(self, ids: Ids, draws: Sequence[Draw]) -> None:
+        """Takes what is to be done in worlds `ids` in the episodes that are about to begin there."""
         self.target[ids] = [draw.target for draw in draws]
         self.other[ids] = [draw.other for draw in draws]
         self.goal[ids] = [draw.goal for draw in draws]
+
+    def begin(self, ids: Ids, sensors: Sensors) -> None:
+        """Starts episodes in worlds `ids` that the simulator has just reset."""
         self.start[ids] = self.place(sensors)[ids]
 
     def evaluate(self, sensors: Sensors) -> Evaluation:

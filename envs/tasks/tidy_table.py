@@ -88,12 +88,12 @@ class TidyTable(PlaceTask):
         things = self._things[chosen]
         return Draw(things[0], np.zeros(3), place, things)
 
-    def begin(self, ids: Ids, draws: Sequence[Draw], sensors: Sensors) -> None:
+    def choose(self, ids: Ids, draws: Sequence[Draw]) -> None:
         """See `Task`."""
         self.left[ids] = False
         for row, draw in zip(ids, draws, strict=True):
             self.left[row, list(draw.things)] = True
-        super().begin(ids, draws, sensors)
+        super().choose(ids, draws)
 
     def terms(self, sensors: Sensors) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """See `Task`."""

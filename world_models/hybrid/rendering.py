@@ -128,6 +128,13 @@ class Painter:
         """How pictures of a camera are divided into pixels."""
         return View(self._appearance.cameras[camera], width, height)
 
+    def stand(self, qpos: Tensor, camera: str) -> tuple[Tensor, Tensor, float]:
+        """Where a camera is in worlds, float64: places (m, 3), frames (m, 3, 3), and the tangent of half its view."""
+        held = self._appearance.cameras[camera]
+        place, frame = (each[:, held.carrier].double() for each in self._bones(qpos))
+        eye = place + turn(frame, torch.from_numpy(held.position).double())
+        return eye, frame @ torch.from_numpy(held.rotation).double(), held.slope
+
     @property
     def lights(self) -> Lights:
         """The scene's lights."""
