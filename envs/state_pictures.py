@@ -28,7 +28,7 @@ READ = (
     "object_axes",
     "part_share",
 )
-"""Parts of a state that can be seen in a picture; speeds, contacts and goals cannot."""
+"""Parts of a state that can be seen in a picture; speeds and contacts cannot, goals are marked where they are."""
 
 
 class StatePictures:

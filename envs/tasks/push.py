@@ -25,6 +25,8 @@ _GAP = 0.012  # behind the target: so far [m] between its side and the grip
 class Push(ObjectTask):
     """Bring the target's centre to within `radius` of a goal 8 to 19 cm away on the same support.
 
+    Pictures mark the goal as a green disc of that radius.
+
     Any way of moving it will do: from behind, between the fingers, or from inside if it is hollow.
 
     Reward terms: `reach` (grip near the place behind the target, by the way around it), `upright` (hand pointing

@@ -23,6 +23,8 @@ _TRIED = 64
 class Reach(Task):
     """Hold the grip within `radius` of a goal above the support, anywhere the arm can point down.
 
+    Pictures mark the goal as a green ball of that radius.
+
     Settings: `radius` [m]; `low`, `high`: heights [m] of goals above everything in reach; `scales`.
 
     Reward terms: `reach` (grip near the goal, felt from half a metre), `near` (the same, felt from ten centimetres),
