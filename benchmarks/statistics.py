@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,37 @@ def slope(x: Array, y: Array) -> float:
     if len(x) < 2 or np.ptp(x) == 0:
         return float("nan")
     return float(stats.linregress(x, y).slope)
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """How scores of policies in a simulator go with their scores in the real world.
+
+    Attributes:
+        r, r_interval, r_range: Pearson's correlation, its 95 % interval, and its range when each policy in turn is left
+            out. mmrv: see there. slope: of the line of the simulator's scores on the real ones. bias: their mean
+            difference, simulator less real.
+    """
+
+    r: float
+    r_interval: Interval
+    r_range: Interval
+    mmrv: float
+    slope: float
+    bias: float
+
+
+def correspondence(real: Array, simulated: Array) -> Correspondence:
+    """What is said of n policies by their scores (n,) in the real world and in a simulator."""
+    r = pearson(real, simulated)
+    return Correspondence(
+        r=r,
+        r_interval=fisher_interval(r, len(real)),
+        r_range=drop_one(real, simulated),
+        mmrv=mmrv(real, simulated),
+        slope=slope(real, simulated),
+        bias=float((simulated - real).mean()),
+    )
 
 
 def f1(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:

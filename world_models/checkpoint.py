@@ -49,11 +49,14 @@ class Card:
     format: int = FORMAT
 
     def audited(self, env_id: str) -> int:
-        """Control steps up to which it was audited in an environment; elsewhere, its shortest horizon."""
+        """Control steps up to which it was audited in an environment, whatever its keywords (audits with keywords are
+        kept under its id, a blank, and those); elsewhere, its shortest horizon."""
         try:
-            return int(self.measured["audit"][env_id]["horizon"])
-        except (KeyError, TypeError, ValueError):
+            audits = self.measured["audit"].items()
+            found = [int(each["horizon"]) for where, each in audits if where.partition(" ")[0] == env_id]
+        except (KeyError, TypeError, ValueError, AttributeError):
             return self.horizon
+        return min(found, default=self.horizon)
 
 
 def save_checkpoint(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> None:

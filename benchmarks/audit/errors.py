@@ -33,7 +33,7 @@ class Errors:
     - contact: F1 of each pad or fingertip being pressed by more than 0.1 N, over all steps up to the horizon;
     - success: how often each says so at that very step; reward: mean difference of the dense reward there.
 
-    Stretches in which a world diverged, there or here, are left out and counted.
+    Errors are of worlds that diverged nowhere; of the model's that did it is counted how many, and they are no success.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,26 @@ class Errors:
         self._success: dict[int, list[tuple[Array, Array]]] = {}
         self._broken = self._all = 0
 
-    def add(self, truth: Trace, found: Trace, horizons: tuple[int, ...], episodes: Array) -> None:
-        """More worlds; both traces begin where they were the same, and `episodes` (n,) tells the worlds apart."""
-        good = ~(truth.broken | found.broken)
-        self._all += len(good)
-        self._broken += int(found.broken.sum())
+    def add(
+        self,
+        truth: Trace,
+        found: Trace,
+        horizons: tuple[int, ...],
+        episodes: Array,
+        *,
+        lost: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """More worlds; both traces begin where they were the same, and `episodes` (n,) tells the worlds apart.
+
+        `lost`: (n,) worlds to leave out of errors as if they had diverged here, so that two rows are of the same ones.
+        """
+        known = ~truth.broken
+        self._all += int(known.sum())
+        self._broken += int((found.broken & known).sum())
+        for h in horizons:
+            said = found.success[h] & ~found.broken
+            self._success.setdefault(h, []).append((truth.success[h][known], said[known]))
+        good = known & ~found.broken if lost is None else known & ~found.broken & ~lost
         rows = np.flatnonzero(good)
         truth, found, groups = truth.worlds(rows), found.worlds(rows), episodes[rows]
         for h in horizons:
@@ -56,7 +71,6 @@ class Errors:
                 self._groups.setdefault((name, h), []).append(groups[owners])
             pressed = tuple(each.force[1 : h + 1] > TOUCHING for each in (truth, found))
             self._touch.setdefault(h, []).append((pressed[0].ravel(), pressed[1].ravel()))
-            self._success.setdefault(h, []).append((truth.success[h], found.success[h]))
 
     def figures(self) -> dict[str, Any]:
         """By horizon (as a word) all that was gathered."""

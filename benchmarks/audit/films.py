@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from ...errors import MissingDependencyError
 from ...world_models.trajectories.video import FilmWriter
 from .pictures import Pictures
 from .players import Cast, Player
-from .record import Notify
+from .record import Notify, both
 from .subject import Subject, length
+from .trace import Array
 
 SIDE = 192
 """Height and width of each of the three pictures [pixels]."""
@@ -28,30 +31,12 @@ def film(subject: Subject, *, seed: int, folder: Path, camera: str, notify: Noti
     """Writes an mp4 for each of `CAST` into `folder`; returns what is on them, or why there are none."""
     count = len(CAST)
     seeds = list(range(seed, seed + count))
-    physics, model = subject.physics(count), subject.model(count)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{k + 1}-{player.name.replace(' ', '-')}.mp4" for k, player in enumerate(CAST)]
     partial = [folder / f".{name}.partial.mp4" for name in names]
-    films: list[FilmWriter] = []
+    physics, model = both(subject, count)
     try:
-        physics.reset(seed=seeds)
-        model.reset(seed=seeds)
-        cast = Cast(physics, CAST, seeds)
-        films = [FilmWriter(path, CONTROL_RATE, (SIDE, 3 * SIDE)) for path in partial]
-        ends = np.zeros((2, count), dtype=np.bool_)
-        steps = length(physics)
-        for step in range(steps):
-            for writer, picture in zip(films, beside(_drawn(physics, camera), _drawn(model, camera)), strict=True):
-                writer.append(picture[None])
-            action = cast.act()
-            for side, env in enumerate((physics, model)):
-                *_, info = env.step(action)
-                ends[side] = info["is_success"]
-                if info["physics_error"].any():
-                    env.reset(options={"reset_mask": info["physics_error"]})
-            notify("filming", (step + 1) / steps)
-        for writer in films:
-            writer.close()
+        ends = _filmed(physics, model, seeds, partial, camera, notify)
         for path, name in zip(partial, names, strict=True):
             path.replace(folder / name)
     except MissingDependencyError as error:
@@ -67,6 +52,39 @@ def film(subject: Subject, *, seed: int, folder: Path, camera: str, notify: Noti
             for name, player, s, a, b in zip(names, CAST, seeds, *ends, strict=True)
         ]
     }
+
+
+def _filmed(
+    physics: WorldVectorEnv,
+    model: WorldVectorEnv,
+    seeds: list[int],
+    files: Sequence[Path],
+    camera: str,
+    notify: Notify,
+) -> Array:
+    """Films an episode of each of `CAST`; whether (2, n) they end in success in physics and in the model.
+
+    A world that diverges goes on with another episode, which is no success of this one.
+    """
+    physics.reset(seed=seeds)
+    model.reset(seed=seeds)
+    cast, steps = Cast(physics, CAST, seeds), length(physics)
+    ends, over = (np.zeros((2, len(seeds)), dtype=np.bool_) for _ in range(2))
+    with ExitStack() as opened:
+        films = [opened.enter_context(closing(FilmWriter(path, CONTROL_RATE, (SIDE, 3 * SIDE)))) for path in files]
+        for step in range(steps):
+            for writer, picture in zip(films, beside(_drawn(physics, camera), _drawn(model, camera)), strict=True):
+                writer.append(picture[None])
+            action = cast.act()
+            for side, env in enumerate((physics, model)):
+                *_, info = env.step(action)
+                failed = np.asarray(info["physics_error"], dtype=np.bool_)
+                over[side] |= failed
+                ends[side] = info["is_success"] & ~over[side]
+                if failed.any():
+                    env.reset(options={"reset_mask": failed})
+            notify("filming", (step + 1) / steps)
+    return ends
 
 
 def beside(one: Pictures, other: Pictures) -> Pictures:

@@ -56,15 +56,13 @@ def _control(part: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def _ranking(part: Mapping[str, Any], name: str) -> Iterator[Goal]:
-    if part["pearson"] is None:
-        return
-    low = part["pearson_interval"][0]
-    yield Goal(
-        f"{name}: Pearson r", part["pearson"], 0.9, True, f"{part['policies']} policies x {part['starts']} starts"
-    )
-    yield Goal(f"{name}: low end of r", low, 0.8, True)
-    yield Goal(f"{name}: slope, least", part["slope"], 0.7, True)
-    yield Goal(f"{name}: slope, most", part["slope"], 1.3, False)
+    told = f"{part['policies']} policies x {part['starts']} starts"
+    if part["slope"] is not None:  # else physics has the same success for all of them, and there is nothing to rank
+        flat = part["pearson"] is None  # the model has: no correlation at all
+        yield Goal(f"{name}: Pearson r", 0.0 if flat else part["pearson"], 0.9, True, told)
+        yield Goal(f"{name}: low end of r", 0.0 if flat else part["pearson_interval"][0], 0.8, True)
+        yield Goal(f"{name}: slope, least", part["slope"], 0.7, True)
+        yield Goal(f"{name}: slope, most", part["slope"], 1.3, False)
     yield Goal(f"{name}: bias in points", abs(part["bias_points"]), 5, False, f"{part['bias_points']:+.1f}")
     yield Goal(f"{name}: MMRV", part["mmrv"], 0.05, False)
 

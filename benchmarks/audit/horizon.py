@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from ...world_models.checkpoint import load_checkpoint, save_checkpoint
 
 WRONG = 0.10
-"""Optimism and pessimism must be below."""
+"""Optimism, pessimism and the share of worlds that diverge must be below."""
 LATE = 5
 """Control steps from which on they are judged: a success that comes a step late is not one that is missed."""
 
@@ -21,13 +22,14 @@ def audited_horizon(replayed: Mapping[str, Any], steps: int) -> tuple[int, list[
     Candidates are those of stretches (of whole episodes, where a model cannot be put mid-episode) and the length of an
     episode, `steps`. One passes if
 
-    - the mean error of what moved is below copy-last's, or nothing moved;
+    - less than a tenth of the model's worlds diverged;
+    - the mean error of what moved is below copy-last's in the same worlds, or nothing moved;
     - of the worlds in which physics has no success at that step, the model has one in less than a tenth;
     - and of those in which physics has one, the model lacks it in less than a tenth; both from `LATE` steps on.
 
     Returns:
-        The horizon, and for each candidate what was found: `horizon`, `moved` and `copied` [cm] or None, `optimism`,
-        `pessimism`, `passed`.
+        The horizon, and for each candidate what was found: `horizon`, `moved` and `copied` [cm] or None, `diverged`,
+        `optimism`, `pessimism`, `passed`.
     """
     short = replayed["windows"] or replayed["episodes"]
     rows = [_judged(int(h), short, h) for h in short["model"]["horizons"] if int(h) < steps]
@@ -41,10 +43,10 @@ def audited_horizon(replayed: Mapping[str, Any], steps: int) -> tuple[int, list[
     return best, rows
 
 
-def write_card(file: Path, env_id: str, horizon: int, figures: Mapping[str, Any]) -> int:
+def write_card(file: Path, env_id: str, keywords: Mapping[str, Any], horizon: int, figures: Mapping[str, Any]) -> int:
     """Puts the figures of an audit into a checkpoint's card; its numbers stay as they are.
 
-    A model that was audited in several environments has the shortest of their horizons.
+    A model that was audited in several environments, or with several keywords, has the shortest of their horizons.
 
     Returns:
         The horizon that the card tells now.
@@ -53,7 +55,8 @@ def write_card(file: Path, env_id: str, horizon: int, figures: Mapping[str, Any]
         CheckpointError: the file cannot be read.
     """
     card, tensors = load_checkpoint(file)
-    audits = {**card.measured.get("audit", {}), env_id: {"horizon": horizon, **figures}}
+    where = f"{env_id} {json.dumps(dict(keywords), sort_keys=True, default=str)}" if keywords else env_id
+    audits = {**card.measured.get("audit", {}), where: {"horizon": horizon, **figures}}
     shortest = min(int(each["horizon"]) for each in audits.values())
     save_checkpoint(file, replace(card, horizon=shortest, measured={**card.measured, "audit": audits}), tensors)
     return shortest
@@ -66,11 +69,13 @@ def _judged(horizon: int, rows: Mapping[str, Any], key: str) -> dict[str, Any]:
         model[count] / model[total] if model[total] else 0.0
         for count, total in (("optimistic", "failed"), ("pessimistic", "succeeded"))
     ]
-    better = here is None or there is None or here < there
+    diverged = rows["model"]["broken"] / rows["model"]["worlds"] if rows["model"]["worlds"] else 1.0
+    better = diverged < WRONG and (here is None or there is None or here < there)
     return {
         "horizon": horizon,
         "moved": here,
         "copied": there,
+        "diverged": diverged,
         "optimism": shares[0],
         "pessimism": shares[1],
         "passed": bool(better and (horizon < LATE or max(shares) < WRONG)),

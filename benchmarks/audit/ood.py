@@ -8,7 +8,7 @@ has not seen, cousins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def _look(subject: Subject, told: Record) -> _Seen | None:
             strange = found.strangeness[1:, good]
             sure.append(found.uncertainty[1:, good].mean(axis=0))
             scores.append(strange.mean(axis=0) if np.isfinite(strange).all() else sure[-1])
-            flagged.append((strange > 1.0).mean(axis=0))
+            flagged.append(found.flagged[1:, good].mean(axis=0))
             apart = thing_errors(truth, found)[:, good]
             ends.append(apart[-1])
             whole = told.steps
@@ -201,10 +201,7 @@ def _compared(sets: Mapping[str, _Seen]) -> dict[str, Any]:
         "tau_cm": 100 * TAU,
         "level": LEVEL,
         "sets": rows,
-        "wrong": {
-            name: _wrong(values, apart)
-            for name, values, apart in (("usual", own_bound, own_error), ("all", bound, error))
-        },
+        "wrong": {"usual": _wrong([usual]), "all": _wrong(list(sets.values()))},
         "coverage": _share(own_error <= own_bound),
         "ece": coverage_error(own_bound, own_error, LEVEL),
         "risk_coverage": {
@@ -216,15 +213,31 @@ def _compared(sets: Mapping[str, _Seen]) -> dict[str, Any]:
     }
 
 
-def _wrong(bound: Array, error: Array) -> dict[str, Any]:
-    positive = error > TAU
-    area = auroc(bound, positive)
-    wrong = int(positive.sum())
+def _wrong(seen: Sequence[_Seen]) -> dict[str, Any]:
+    """How well bounds tell what is wrong, among all stretches and episodes, and among those of the same length.
+
+    The longer a model goes on, the more it is off, so that time alone tells something: `time`. `auroc` compares only
+    what is equally long; its `interval` is that of as many independent pairs.
+    """
+    lengths = sorted({h for each in seen for h in each.bound})
+    bounds, errors = (
+        [np.concatenate([getattr(each, name)[h] for each in seen if h in each.bound]) for h in lengths]
+        for name in ("bound", "error")
+    )
+    wrong = [values > TAU for values in errors]
+    pairs = np.array([float(each.sum()) * float((~each).sum()) for each in wrong])
+    areas = np.array([auroc(b, w) for b, w in zip(bounds, wrong, strict=True)])
+    told = pairs > 0
+    area = float(np.average(areas[told], weights=pairs[told])) if told.any() else float("nan")
+    ages = np.repeat(np.array(lengths, dtype=np.float64), [len(each) for each in wrong])
+    every, count = np.concatenate(wrong), int(sum(each.sum() for each in wrong))
     return {
         "auroc": area,
-        "interval": list(auroc_interval(area, wrong, len(error) - wrong)),
-        "wrong": wrong,
-        "of": len(error),
+        "interval": list(auroc_interval(area, count, len(every) - count)),
+        "mixed": auroc(np.concatenate(bounds), every),
+        "time": auroc(ages, every),
+        "wrong": count,
+        "of": len(every),
     }
 
 

@@ -13,23 +13,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.metrics import structural_similarity
+
+from ...world_models.frames import measures
 
 Pictures = NDArray[np.uint8]
 Distance = Callable[[Pictures, Pictures], NDArray[np.float64]]
 
-CHANGED = 8
+CHANGED = measures.MOVED
 """Of 255: what differs by more in any colour has changed."""
-_NEIGHBOURS = np.ones((1, 3, 3), dtype=np.bool_)
 _LEAST = 7  # sides of SSIM's window, which is to fit
 
 
 def moving(first: Pictures, then: Pictures) -> NDArray[np.bool_]:
     """Masks (n, height, width) of what moves between true pictures (n, height, width, 3)."""
-    apart = np.abs(then.astype(np.int16) - first.astype(np.int16)).max(axis=3) > CHANGED
-    return np.asarray(ndimage.binary_dilation(apart, _NEIGHBOURS))
+    return np.asarray(measures.moving(torch.from_numpy(first), torch.from_numpy(then), around=1).numpy())
 
 
 @dataclass
@@ -38,8 +38,8 @@ class Likeness:
 
     PSNR is of the mean squared error over all pixels gathered, so that a few pictures without any error, which are
     common where nothing has moved yet, do not make it infinite. SSIM is Wang et al. (2004): Gaussian weights of 1.5
-    pixels, colours apart; on what moves, the mean of its map there. LPIPS on what moves is that of pictures whose
-    other pixels are the true ones.
+    pixels, colours apart, where the window lies inside; on what moves, the mean of its map there. LPIPS on what moves
+    is that of pictures whose other pixels are the true ones.
     """
 
     distance: Distance | None = None
@@ -60,8 +60,8 @@ class Likeness:
         for one, other, where in zip(truth, found, mask, strict=True):
             if min(one.shape[:2]) < _LEAST:
                 continue
-            index = _similarity(one, other)
-            self._ssim[0].append(float(index.mean()))
+            whole, index = _similarity(one, other)
+            self._ssim[0].append(whole)
             if where.any():
                 self._ssim[1].append(float(index[where].mean()))
         if self.distance is not None:
@@ -95,8 +95,6 @@ def psnr(squares: float, pixels: float) -> float | None:
 def lpips_distance() -> tuple[Distance | None, str]:
     """LPIPS (Zhang et al. 2018, AlexNet), or None and why it is not measured; nothing is downloaded."""
     try:
-        import torch
-
         lpips = importlib.import_module("lpips")  # not among what this package needs
     except ImportError:
         return None, "not measured: `pip install lpips torchvision`"
@@ -118,11 +116,11 @@ def lpips_distance() -> tuple[Distance | None, str]:
     return distance, ""
 
 
-def _similarity(one: Pictures, other: Pictures) -> NDArray[np.float64]:
-    """SSIM's map (height, width), the mean of the colours'."""
+def _similarity(one: Pictures, other: Pictures) -> tuple[float, NDArray[np.float64]]:
+    """SSIM, and its map (height, width), the mean of the colours': at the border that looks at pixels made up."""
     sides = min(one.shape[:2])
     plain = sides < 11  # the Gaussian window is 11 wide
-    _, index = structural_similarity(  # type: ignore[no-untyped-call]
+    whole, index = structural_similarity(  # type: ignore[no-untyped-call]
         one,
         other,
         channel_axis=2,
@@ -133,7 +131,7 @@ def _similarity(one: Pictures, other: Pictures) -> NDArray[np.float64]:
         win_size=_LEAST if plain else None,
         full=True,
     )
-    return np.asarray(index.mean(axis=2), dtype=np.float64)
+    return float(whole), np.asarray(index.mean(axis=2), dtype=np.float64)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -45,7 +45,7 @@ class Player:
 
 
 def ranked_players() -> tuple[Player, ...]:
-    """The scripted policies that are ranked: 24, of seven kinds."""
+    """The scripted policies that are ranked: 24, of eight kinds."""
     return (
         *(Player(f"noise {noise:g}", noise=noise) for noise in (0.0, 0.05, 0.1, 0.2, 0.35, 0.6)),
         *(Player(f"biased {bias:g}", bias=bias) for bias in (0.05, 0.1, 0.2, 0.35)),

@@ -21,7 +21,7 @@ from ...agents.sb3_policy import POLICY, SB3Policy
 from ...digital_cousins.cousin_set import load_cousins
 from ...envs import WorldVectorEnv
 from ...errors import TaskError
-from ..statistics import drop_one, fisher_interval, mmrv, pearson, slope, spearman, wilson
+from ..statistics import correspondence, spearman, wilson
 from .players import Cast, Player, ranked_players
 from .record import Notify, both
 from .subject import Subject, length
@@ -85,6 +85,9 @@ def rank(
 
     Args:
         subject, entrants: who plays where. kept: folder for what each did, under `key`: what all depends on.
+
+    Raises:
+        TaskError: a trained policy sees or does something else than what there is here.
     """
     seeds = list(range(seed, seed + starts))
     kept.mkdir(parents=True, exist_ok=True)
@@ -103,7 +106,9 @@ def rank(
                 asked["modified"] = (entrant.folder / POLICY).stat().st_mtime_ns
             earlier = json.loads(file.read_text()) if file.is_file() else {}
             if earlier.get("asked") != asked:
-                envs = envs or both(subject, starts)
+                if not envs:
+                    envs = both(subject, starts)
+                    _check(envs[0], entrants)  # before anybody plays
                 ends = ["".join("01"[int(v)] for v in succeed(env, entrant, seeds)) for env in envs]
                 earlier = {"asked": asked, "physics": ends[0], "model": ends[1]}
                 partial = file.with_suffix(".partial")
@@ -115,6 +120,20 @@ def rank(
         for env in envs:
             env.close()
     return {**compare(rows), "starts": starts, "seed": seed}
+
+
+def _check(env: WorldVectorEnv, entrants: Sequence[Entrant]) -> None:
+    """Whether all trained policies can play here, where states are seen."""
+    shape, actions = env.single_observation_space.shape, env.simulator.action_size
+    assert shape is not None
+    for folder in (entrant.folder for entrant in entrants if entrant.folder is not None):
+        policy = SB3Policy(folder)
+        if policy.picture or (policy.size, policy.action_size) != (shape[0], actions):
+            seen = "pictures" if policy.picture else f"states of {policy.size} numbers"
+            raise TaskError(
+                f"{folder} was trained with {seen} and actions of {policy.action_size}; what is audited has states of "
+                f"{shape[0]} numbers and actions of {actions}: leave this policy out"
+            )
 
 
 def succeed(env: WorldVectorEnv, entrant: Entrant, seeds: Sequence[int]) -> NDArray[np.bool_]:
@@ -136,7 +155,7 @@ def compare(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The statistics of policies, each with its ends ("0" and "1", a start each) in `physics` and in `model`."""
     ends = {side: [np.array([c == "1" for c in row[side]]) for row in rows] for side in ("physics", "model")}
     real, said = (np.array([each.mean() for each in ends[side]]) for side in ("physics", "model"))
-    r, n, starts = pearson(real, said), len(rows), len(rows[0]["physics"])
+    found, starts = correspondence(real, said), len(rows[0]["physics"])
     equal = [float((a == b).mean()) for a, b in zip(ends["physics"], ends["model"], strict=True)]
     told = [
         {
@@ -150,15 +169,15 @@ def compare(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for row, a, b, same in zip(rows, real, said, equal, strict=True)
     ]
     return {
-        "policies": n,
+        "policies": len(rows),
         "kinds": len({row["kind"] for row in rows}),
-        "pearson": r,
-        "pearson_interval": list(fisher_interval(r, n)),
-        "pearson_drop_one": list(drop_one(real, said)),
+        "pearson": found.r,
+        "pearson_interval": list(found.r_interval),
+        "pearson_drop_one": list(found.r_range),
         "spearman": spearman(real, said),
-        "mmrv": mmrv(real, said),
-        "slope": slope(real, said),
-        "bias_points": float(100 * (said - real).mean()),
+        "mmrv": found.mmrv,
+        "slope": found.slope,
+        "bias_points": 100 * found.bias,
         "largest_bias_points": float(100 * np.abs(said - real).max()),
         "agreement": float(np.mean(equal)),
         "rows": told,

@@ -57,7 +57,7 @@ def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: 
             model.reset(seed=chunk.seeds)
             other = follow(model, others)
             for row, trace in zip(ROWS, (found, truth.frozen(), other), strict=True):
-                whole[row].add(truth, trace, reach, chunk.episodes)
+                whole[row].add(truth, trace, reach, chunk.episodes, lost=found.broken)
             ends.append(found)
             physics.reset(seed=chunk.seeds)
             nudged.append(follow(physics, actions, after=_Nudges(physics, chunk.seeds, record.steps).give))
@@ -72,7 +72,7 @@ def replay(subject: Subject, record: Record, *, size: int, camera: str, notify: 
                 real, mine = stretch.real(actions), stretch.foreseen("model", actions)
                 another = stretch.foreseen("shuffled actions", others)
                 for row, trace in zip(ROWS, (mine, real.frozen(), another), strict=True):
-                    stretches[row].add(real, trace, record.horizons, chunk.episodes)
+                    stretches[row].add(real, trace, record.horizons, chunk.episodes, lost=mine.broken)
                 if gallery is not None:
                     gallery.compare(real.broken | mine.broken | another.broken)
                 share = (place + 1) / len(chunk.windows)

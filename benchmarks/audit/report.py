@@ -58,6 +58,7 @@ class Audit:
             "checkpoint sha256": told["facts"].get("checkpoint sha256"),
             "pocketworlds": told["facts"].get("pocketworlds"),
             "keywords": told["facts"].get("keywords"),
+            "episodes": told["facts"].get("episodes"),
             "goals": {goal["name"]: goal["value"] for goal in told["goals"]},
         }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.ppo import SETTINGS, Settings
+from ...agents.sb3_policy import POLICY
 from ...errors import TaskError
 from . import exploit, films, ood, ranking, speed, transfer
 from .control import control
@@ -29,6 +30,11 @@ USUAL = SECTIONS[:-2]
 """Those that are run where none is named: the others train for long, `transfer` for hours."""
 VIEWS = ("state", "rgb")
 """What policies of `transfer` may see."""
+LEAST = 64
+"""Episodes from which on a card says what an audit found."""
+_ROOM = 900_000  # seeds of the last section, 4 million on, are still below those that models are trained on
+_VERSIONS = ("pocketworlds", "mujoco", "gymnasium", "numpy", "torch")
+_MANIFESTS = ("scene.json", "cousins.json")
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class Plan:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise TaskError(f"{name} must be from {bound}, got {getattr(self, name)}")
+        if not FIRST_SEED <= self.seed < FIRST_SEED + _ROOM:
+            raise TaskError(
+                f"seed must be from {FIRST_SEED:,} to {FIRST_SEED + _ROOM - 1:,}, got {self.seed:,}: policies are "
+                "trained on episodes of lower seeds, models on those of higher ones"
+            )
 
     def quick(self) -> Plan:
         """The same in a minute: its figures only show that the audit works."""
@@ -130,6 +141,8 @@ def run_audit(
         raise TaskError("there is no checkpoint to write a card into; give one")
     if card and "replay" not in plan.sections:
         raise TaskError("the audited horizon comes from the section replay; run it too")
+    if card and plan.episodes < LEAST:
+        raise TaskError(f"a card says what at least {LEAST} episodes found, not {plan.episodes}; replay more of them")
     plan = replace(plan, subject=plan.subject.pinned())
     work = _Work(plan, out, notify)
     facts = work.facts
@@ -139,6 +152,8 @@ def run_audit(
         # Environments warn of episodes beyond the audited horizon: that is what is being found out.
         warnings.filterwarnings("ignore", message=".*was audited")
         for name in SECTIONS:
+            found |= _there(name, work, out) or {}
+        for name in SECTIONS:
             if name in plan.sections:
                 found |= _kept(name, work, out, anew)
                 Audit(facts, found, work.steps).write(out)
@@ -147,7 +162,7 @@ def run_audit(
         file = plan.subject.file()
         assert file is not None
         assert audit.horizon is not None
-        write_card(file, plan.subject.env_id, audit.horizon, audit.figures())
+        write_card(file, plan.subject.env_id, plan.subject.keywords, audit.horizon, audit.figures())
     return audit
 
 
@@ -184,11 +199,13 @@ class _Work:
         )
 
     def key(self, *names: str) -> str:
-        """Changes with the subject and with the plan's values of these names."""
-        told = {
-            name: self.facts.get(name) for name in ("environment", "keywords", "backend", "weights", "pocketworlds")
-        }
+        """Changes with the subject, the versions of what it is made with, and the plan's values of these names."""
+        told = {name: self.facts.get(name) for name in ("environment", "keywords", "backend", "weights", *_VERSIONS)}
         told |= {name: getattr(self.plan, name) for name in names}
+        folders = [*told.values(), *self.plan.subject.keywords.values()]
+        told["inside"] = [_inside(Path(each)) for each in folders if isinstance(each, (str, Path))]
+        if "turns" in names:  # what is timed is timed on a machine
+            told |= {name: self.facts.get(name) for name in ("processor", "processors", "system")}
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -350,20 +367,35 @@ _MAKERS: Mapping[str, tuple[Section, tuple[str, ...]]] = {
 }
 
 
+def _there(name: str, work: _Work, out: Path) -> dict[str, Any] | None:
+    """What a section found before, if it still holds."""
+    file = out / "sections" / f"{name}.json"
+    there = json.loads(file.read_text()) if file.is_file() else {}
+    return dict(there["found"]) if there.get("key") == work.key(*_MAKERS[name][1]) else None
+
+
 def _kept(name: str, work: _Work, out: Path, anew: bool) -> dict[str, Any]:
     """What a section found, now or before."""
     make, names = _MAKERS[name]
+    before = None if anew else _there(name, work, out)
+    if before is not None:
+        return before
     file, key = out / "sections" / f"{name}.json", work.key(*names)
-    if file.is_file() and not anew:
-        there = json.loads(file.read_text())
-        if there.get("key") == key:
-            return dict(there["found"])
     found = dict(plain(make(work)))
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps({"key": key, "found": found}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, file)
     return found
+
+
+def _inside(folder: Path) -> str:
+    """What a folder of policies, a scene or a set of cousins holds, in a few letters; nothing of other words."""
+    if not folder.is_dir():
+        return ""
+    files = [folder / name for name in _MANIFESTS if (folder / name).is_file()] or sorted(folder.glob(f"**/{POLICY}"))
+    held = [[str(file.relative_to(folder)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]
 
 
 def _settings(plan: Plan, steps: int | None) -> Settings:

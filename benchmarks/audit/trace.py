@@ -15,9 +15,9 @@ from ...envs.tasks.part_task import PartTask
 
 Array = NDArray[Any]
 
-UNCERTAINTY, STRANGENESS = "neural/uncertainty", "neural/strangeness"
-"""Infos of a model that says how sure it is: a bound [m] on how far things are off, and how strange it finds them: more
-than 1 is out of its depth."""
+UNCERTAINTY, STRANGENESS, FLAG = "neural/uncertainty", "neural/strangeness", "neural/ood"
+"""Infos of a model that says how sure it is: a bound [m] on how far things are off, how strange it finds them, and
+whether it is out of its depth, for either reason: what `on_ood` goes by."""
 
 
 @dataclass(frozen=True)
@@ -25,31 +25,26 @@ class Trace:
     """F frames of n worlds; the first is where they began.
 
     Attributes:
-        object_pos: (F, n, K, 3) [m]. object_mat: (F, n, K, 3, 3). part_pos: (F, n, P). handle_pos: (F, n, P, 3) [m].
+        object_pos: (F, n, K, 3) [m]. object_mat: (F, n, K, 3, 3). handle_pos: (F, n, P, 3) [m].
         joint_pos: (F, n, J). hand: (F, n, 3) the grip or the palm [m]. force: (F, n, C) on pads or tips [N].
-        target: (F, n, 3) what the task is about [m]. target_mat: (F, n, 3, 3), NaN where that is no object.
-        success: (F, n). reward: (F, n), the dense one. uncertainty, strangeness: (F, n), NaN where the model does not
-            say. broken: (n,) worlds that diverged, whose frames from there on mean nothing.
+        target: (F, n, 3) what the task is about [m]. success: (F, n). reward: (F, n), the dense one.
+        uncertainty, strangeness, flagged: (F, n), NaN where the model does not say. broken: (n,) worlds that diverged,
+            whose frames from there on mean nothing.
     """
 
     object_pos: Array
     object_mat: Array
-    part_pos: Array
     handle_pos: Array
     joint_pos: Array
     hand: Array
     force: Array
     target: Array
-    target_mat: Array
     success: Array
     reward: Array
     uncertainty: Array
     strangeness: Array
+    flagged: Array
     broken: Array
-
-    def __getitem__(self, frames: slice) -> Trace:
-        """Some of its frames."""
-        return Trace(**{f.name: getattr(self, f.name)[frames] for f in fields(self)[:-1]}, broken=self.broken)
 
     def worlds(self, rows: Any) -> Trace:
         """Some of its worlds."""
@@ -78,14 +73,14 @@ class Aim:
         self._object = task.target.copy() if isinstance(task, ObjectTask) else None
         self._part = task.part_index().copy() if isinstance(task, PartTask) else None
 
-    def place(self, env: WorldVectorEnv) -> tuple[Array, Array]:
-        """Where the targets are, (n, 3) [m], and their frames (n, 3, 3), NaN where they are no objects."""
-        sensors, none = env.sensors(), np.full((env.num_envs, 3, 3), np.nan)
+    def place(self, env: WorldVectorEnv) -> Array:
+        """Where the targets are, (n, 3) [m]."""
+        sensors = env.sensors()
         if self._object is not None:
-            return sensors["object_pos"][self._rows, self._object], sensors["object_mat"][self._rows, self._object]
+            return sensors["object_pos"][self._rows, self._object]
         if self._part is not None:
-            return sensors["handle_pos"][self._rows, self._part], none
-        return env.task.place(sensors), none
+            return sensors["handle_pos"][self._rows, self._part]
+        return env.task.place(sensors)
 
 
 class Recorder:
@@ -121,20 +116,18 @@ class Recorder:
     def _look(self, info: dict[str, Any], success: Array, reward: Array) -> None:
         env, s = self._env, self._env.sensors()
         arm = "grip_pos" in s
-        target, target_mat = self._aim.place(env)
         frame = {
             "object_pos": s["object_pos"],
             "object_mat": s["object_mat"],
-            "part_pos": s["part_pos"],
             "handle_pos": s["handle_pos"],
             "joint_pos": s["joint_pos"],
             "hand": s["grip_pos"] if arm else s["palm_pos"],
             "force": s["pad_force"] if arm else s["tip_force"],
-            "target": target,
-            "target_mat": target_mat,
+            "target": self._aim.place(env),
             "reward": reward,
             "uncertainty": info.get(UNCERTAINTY, np.full(env.num_envs, np.nan)),
             "strangeness": info.get(STRANGENESS, np.full(env.num_envs, np.nan)),
+            "flagged": info.get(FLAG, np.full(env.num_envs, np.nan)),
         }
         kept = {name: np.array(values, dtype=np.float32) for name, values in frame.items()}
         self._frames.append(kept | {"success": np.array(success, dtype=np.bool_)})

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...agents.ppo import Settings
 from ..statistics import interquartile_mean, stratified_bootstrap
+from .exploit import has_guard
 from .ranking import Entrant, succeed
 from .record import Notify
 from .subject import Subject, guard
@@ -26,10 +27,10 @@ PHYSICS, MODEL, UNGUARDED = "physics", "model", "model, guard off"
 
 
 def ways(subject: Subject) -> dict[str, dict[str, Any]]:
-    """Where policies learn: keywords by name. Without its guard the model is tried where this version has one."""
+    """Where policies learn: keywords by name. Without its guard the model is tried if it has one."""
     model = subject.model_keywords()
     found = {PHYSICS: {}, MODEL: {**guard("penalise"), **model}}
-    if guard("ignore") and subject.backend == "neural":
+    if has_guard(subject):
         found[UNGUARDED] = {**model, **guard("ignore")}
     return found
 

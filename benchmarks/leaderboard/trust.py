@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SuiteError
-from ..statistics import Interval, drop_one, fisher_interval, mmrv, pearson, slope
+from ..statistics import Interval, correspondence, mmrv
 from ..tables import Table
 from .results import Results
 
@@ -81,20 +81,20 @@ def _of(runs: Sequence[Results], task: str, simulator: str, rng: np.random.Gener
     drawn = rng.integers(ends[0].shape[1], size=(count, ends[0].shape[1]))
     spread = [mmrv(ends[0][:, rows].mean(axis=1), ends[1][:, rows].mean(axis=1)) for rows in drawn]
     low, high = np.quantile(spread, [0.025, 0.975])
-    r = pearson(real, told)
+    found = correspondence(real, told)
     return Trust(
         task=task,
         simulator=simulator,
         agents=tuple(run.agent.name for run in runs),
         real=tuple(real.tolist()),
         told=tuple(told.tolist()),
-        r=r,
-        r_interval=fisher_interval(r, len(runs)),
-        r_range=drop_one(real, told),
-        mmrv=mmrv(real, told),
+        r=found.r,
+        r_interval=found.r_interval,
+        r_range=found.r_range,
+        mmrv=found.mmrv,
         mmrv_interval=(float(low), float(high)),
-        slope=slope(real, told),
-        bias=float((told - real).mean()),
+        slope=found.slope,
+        bias=found.bias,
     )
 
 

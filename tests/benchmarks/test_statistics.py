@@ -11,6 +11,7 @@ from pocketworlds.benchmarks.statistics import (
     auroc,
     auroc_interval,
     cluster_interval,
+    correspondence,
     coverage_error,
     drop_one,
     f1,
@@ -43,6 +44,21 @@ def test_correlations_and_the_slope_are_scipys():
     low, high = fisher_interval(pearson(x, y), 25)
     told = stats.pearsonr(x, y).confidence_interval(0.95)
     assert (low, high) == pytest.approx((told.low, told.high))
+
+
+def test_what_is_said_of_a_simulator_is_what_each_statistic_says():
+    real = np.random.default_rng(1).random(9)
+    simulated = 0.5 + 0.5 * real  # rosy, and in the same order
+    found = correspondence(real, simulated)
+    assert (found.r, found.slope, found.mmrv) == (pytest.approx(1), pytest.approx(0.5), 0.0)
+    assert found.bias == pytest.approx(0.5 - real.mean() / 2)
+    simulated[0] = 1 - simulated[0]
+    found = correspondence(real, simulated)
+    told = stats.pearsonr(real, simulated)
+    assert found.r == pytest.approx(told.statistic)
+    assert found.r_interval == pytest.approx(tuple(told.confidence_interval(0.95)))
+    without = [np.corrcoef(np.delete(real, k), np.delete(simulated, k))[0, 1] for k in range(9)]
+    assert found.r_range == pytest.approx((min(without), max(without)))
 
 
 def test_seven_policies_with_a_correlation_of_0_929_say_little():

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 MOVED = 8
 """Levels, of 255, by which some channel of a pixel must change to count as moving."""
-_AROUND = 2  # pixels around what moves that count with it
 
 _TAPS, _SIGMA = 11, 1.5
 _FIRST, _SECOND = 0.01**2, 0.03**2
@@ -20,10 +19,10 @@ def psnr(error: float) -> float:
     return min(-10 * math.log10(max(error, 1e-12)), 99.0)
 
 
-def moving(first: Tensor, second: Tensor) -> Tensor:
-    """Where two pictures, uint8 (n, height, width, 3), differ, and a little around it: bool (n, height, width)."""
+def moving(first: Tensor, second: Tensor, *, around: int = 2) -> Tensor:
+    """Where two pictures, uint8 (n, height, width, 3), differ, and pixels around it: bool (n, height, width)."""
     apart = (first.int() - second.int()).abs().amax(-1) > MOVED
-    wide = nn.functional.max_pool2d(apart[:, None].float(), 2 * _AROUND + 1, 1, _AROUND)
+    wide = nn.functional.max_pool2d(apart[:, None].float(), 2 * around + 1, 1, around)
     return wide[:, 0] > 0
 
 

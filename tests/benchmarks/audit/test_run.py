@@ -6,12 +6,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import typer
 from pocketworlds import TaskError
 from pocketworlds.benchmarks.audit import run as runner
-from pocketworlds.benchmarks.audit.horizon import write_card
+from pocketworlds.benchmarks.audit.errors import Errors
+from pocketworlds.benchmarks.audit.horizon import audited_horizon, write_card
+from pocketworlds.benchmarks.audit.record import Record
 from pocketworlds.benchmarks.audit.run import Plan, run_audit
 from pocketworlds.benchmarks.audit.subject import Subject, weights_digest
 from pocketworlds.cli.bench import bench_audit
@@ -25,14 +28,44 @@ def quiet(stage: str, share: float) -> None:
 
 def test_the_horizon_goes_into_the_card_and_leaves_the_numbers(model_file: Path):
     before, digest = load_checkpoint(model_file)[1], weights_digest(model_file)
-    assert write_card(model_file, "PocketWorlds/Push-v0", 50, {"goals": {"F1 of success": 0.9}}) == 50
-    assert write_card(model_file, "PocketWorlds/Lift-v0", 20, {}) == 20
+    assert write_card(model_file, "PocketWorlds/Push-v0", {}, 50, {"goals": {"F1 of success": 0.9}}) == 50
+    assert write_card(model_file, "PocketWorlds/Lift-v0", {}, 20, {}) == 20
     card, after = load_checkpoint(model_file)
     assert card.horizon == 20
     assert card.measured["audit"]["PocketWorlds/Push-v0"]["goals"] == {"F1 of success": 0.9}
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert weights_digest(model_file) == digest
-    assert write_card(model_file, "PocketWorlds/Lift-v0", 100, {}) == 50
+    assert write_card(model_file, "PocketWorlds/Lift-v0", {}, 100, {}) == 50
+
+
+def test_audits_of_an_environment_with_other_keywords_stand_side_by_side(model_file: Path):
+    scan = "PocketWorlds/Scan-v0"
+    for scene, horizon in (("kitchen", 20), ("desk", 150)):
+        write_card(model_file, scan, {"scene": scene, "task": "lift"}, horizon, {})
+    write_card(model_file, "PocketWorlds/Scan-v01", {}, 5, {})
+    card = load_checkpoint(model_file)[0]
+    assert card.audited(scan) == 20
+    assert card.audited("PocketWorlds/Scan-v01") == card.audited("PocketWorlds/Push-v0") == 5
+
+
+def test_a_model_that_diverges_is_trusted_for_no_step(played: Record):
+    """Were worlds that diverged left out, none would be off and none would have a wrong success."""
+    truth, steps = played.trace, played.steps
+    truth = replace(truth, success=np.ones_like(truth.success), broken=np.zeros_like(truth.broken))
+    lost = replace(truth, broken=np.arange(len(truth.broken)) % 8 > 0)
+    found = {}
+    for name, trace in (("model", lost), ("copy-last", truth.frozen())):
+        errors = Errors()
+        errors.add(truth, trace, (1, 5, steps), np.arange(len(truth.broken)), lost=lost.broken)
+        found[name] = errors.figures()
+    horizon, rows = audited_horizon({"windows": None, "episodes": found}, steps)
+    assert horizon == 0
+    assert all(row["diverged"] == row["pessimism"] == 7 / 8 for row in rows)
+    target = [found[name]["horizons"]["5"]["target"]["count"] for name in found]
+    assert target == [1, 1]  # the same world
+    alone = Errors()
+    alone.add(truth, replace(truth, broken=np.ones_like(truth.broken)), (1, 5, steps), np.arange(len(truth.broken)))
+    assert audited_horizon({"windows": None, "episodes": {**found, "model": alone.figures()}}, steps)[0] == 0
 
 
 # The run as a whole --------------------------------------------------------------------------------------------------
@@ -53,6 +86,39 @@ def test_finished_sections_are_kept(itself: Subject, tmp_path: Path, monkeypatch
     with pytest.raises(pytest.fail.Exception):
         run_audit(replace(plan, episodes=4), tmp_path, notify=quiet)
     assert not list(tmp_path.rglob("*.partial"))
+    # What is there and still holds is told, whichever part is asked for; what does not is not.
+    monkeypatch.undo()
+    partly = run_audit(replace(plan, sections=("control",)), tmp_path, notify=quiet)
+    assert partly.horizon == 90
+    assert json.loads((tmp_path / "audit.json").read_text())["sections"].keys() == {"replay", "control"}
+    other = run_audit(replace(plan, sections=("control",), seed=plan.seed + 1), tmp_path, notify=quiet)
+    assert other.sections.keys() == {"control"}
+
+
+def test_what_lies_in_folders_counts(itself: Subject, tmp_path: Path):
+    policies = tmp_path / "policies"
+    (policies / "one").mkdir(parents=True)
+    (policies / "one" / "policy.zip").write_bytes(b"1")
+    plan = Plan(replace(itself, keywords={**itself.keywords}), policies=policies)
+    keys = [runner._Work(plan, tmp_path, quiet).key("policies", "cousins")]
+    (policies / "one" / "policy.zip").write_bytes(b"2")
+    keys.append(runner._Work(plan, tmp_path, quiet).key("policies", "cousins"))
+    (policies / "two").mkdir()
+    (policies / "two" / "policy.zip").write_bytes(b"2")
+    keys.append(runner._Work(plan, tmp_path, quiet).key("policies", "cousins"))
+    cousins = tmp_path / "cousins"
+    for text in ("1", "2"):
+        cousins.mkdir(exist_ok=True)
+        (cousins / "cousins.json").write_text(text)
+        keys.append(runner._Work(replace(plan, cousins=cousins), tmp_path, quiet).key("policies", "cousins"))
+    assert len(set(keys)) == 5
+
+
+def test_speed_is_that_of_a_machine(itself: Subject, tmp_path: Path):
+    works = [runner._Work(Plan(itself), tmp_path, quiet) for _ in range(2)]
+    works[1].facts["processor"] = "another"
+    assert works[0].key("sizes", "turns") != works[1].key("sizes", "turns")
+    assert works[0].key("sizes") == works[1].key("sizes")
 
 
 def test_ranking_takes_up_where_it_was(itself: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -78,6 +144,9 @@ def test_what_makes_no_sense_is_refused(itself: Subject, tmp_path: Path):
         Plan(itself, sections=("replays",))
     with pytest.raises(TaskError, match="learn from state or rgb, not from 'depth'"):
         Plan(Subject("Push-v0"), transfer_view="depth")
+    for seed in (0, 4_999_999, 5_900_000, 9_000_000):
+        with pytest.raises(TaskError, match=r"seed must be from 5,000,000 to 5,899,999, got .*: policies are trained"):
+            Plan(itself, seed=seed)
     with pytest.raises(TaskError, match="no checkpoint to write"):
         run_audit(Plan(itself), tmp_path, card=True)
 
@@ -105,11 +174,22 @@ def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], told: str, t
 
 
 def test_the_command_audits_a_model(model_file: Path, tmp_path: Path):
-    told = ["Push-v0", "-c", str(model_file), "--only", "replay", "--no-pictures", "--quick", "--json", "--write-card"]
+    told = ["Push-v0", "-c", str(model_file), "--only", "replay", "--no-pictures", "--quick", "--json"]
     result = CliRunner().invoke(app, [*told, "--set", "max_episode_steps=60", "--out", str(tmp_path / "audit")])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["facts"]["environment"] == "PocketWorlds/Push-v0"
     assert len(found["facts"]["checkpoint sha256"]) == 64
     assert found["missed"]
-    assert "PocketWorlds/Push-v0" in load_checkpoint(model_file)[0].measured["audit"]
+
+
+def test_a_card_says_what_enough_episodes_found(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    subject = Subject("Push-v0", {"max_episode_steps": 20, "num_threads": 1}, checkpoint=model_file)
+    plan = replace(Plan(subject, sections=("replay",), size=0).quick(), episodes=2, windows=1)
+    with pytest.raises(TaskError, match="a card says what at least 64 episodes found, not 2"):
+        run_audit(plan, tmp_path / "audit", card=True, notify=quiet)
+    assert not (tmp_path / "audit").exists()
+    monkeypatch.setattr(runner, "LEAST", 2)
+    run_audit(plan, tmp_path / "audit", card=True, notify=quiet)
+    (told,) = load_checkpoint(model_file)[0].measured["audit"].values()
+    assert told["episodes"] == 2

@@ -1,4 +1,4 @@
-"""The parts of an audit beside replay and ranking: doubts, speed, films, transfer; and what is asked of them."""
+"""The parts of an audit beside replay and ranking: doubts, speed, transfer; and what is asked of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from pocketworlds.agents.ppo import Settings
-from pocketworlds.benchmarks.audit import films, ood
-from pocketworlds.benchmarks.audit.exploit import OFF, ON, Beside, exploit, told_of
+from pocketworlds.benchmarks.audit import ood
 from pocketworlds.benchmarks.audit.goals import goals
 from pocketworlds.benchmarks.audit.ood import Shift, measure_ood, seen_scenes, shifts
-from pocketworlds.benchmarks.audit.pictures import Pictures
 from pocketworlds.benchmarks.audit.plots import diagonal, lines
 from pocketworlds.benchmarks.audit.report import Audit
 from pocketworlds.benchmarks.audit.speed import measure_speed
 from pocketworlds.benchmarks.audit.subject import Subject
 from pocketworlds.benchmarks.audit.transfer import summary, transfer
 from pocketworlds.envs import WorldVectorEnv
-from pocketworlds.world_models.trajectories.video import read_frames
 
 RNG = np.random.default_rng(0)
 
@@ -38,7 +35,8 @@ class Doubtful(Subject):  # type: ignore[misc]
 
         def info(*arguments: Any) -> dict[str, Any]:
             fast = np.abs(env.sensors()["joint_vel"]).max(axis=1) > 1.2
-            return {**told(*arguments), "neural/uncertainty": 1e-3 + 1e-2 * fast, "neural/strangeness": 2.0 * fast}
+            sure = {"neural/uncertainty": 1e-3 + 1e-2 * fast, "neural/strangeness": 2.0 * fast, "neural/ood": fast}
+            return {**told(*arguments), **sure}
 
         env._info = info
         return env
@@ -118,7 +116,7 @@ def test_scenes_that_a_card_names():
     assert seen_scenes(told) == {"one_cube", "my_kitchen"}
 
 
-# Speed and films -----------------------------------------------------------------------------------------------------
+# Speed ---------------------------------------------------------------------------------------------------------------
 
 
 def test_speed_is_measured_side_by_side():
@@ -128,31 +126,6 @@ def test_speed_is_measured_side_by_side():
     assert row["worlds"] == 2
     assert row["range"][0] <= row["ratio"] <= row["range"][1]
     assert row["physics"] > 0
-
-
-def test_films_show_three_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(films, "SIDE", 48)
-    subject = Subject("Push-v0", {"max_episode_steps": 5, "num_threads": 1}, backend="physics")
-    found = films.film(subject, seed=0, folder=tmp_path / "films", camera="front", notify=quiet)
-    if "missing" in found:
-        pytest.skip("OpenGL does not draw on this machine: no pictures to compare")
-    assert len(found["films"]) == len(list((tmp_path / "films").iterdir())) == 3
-    frames = read_frames(tmp_path / found["films"][0]["file"], 0.0, 5, 20)
-    assert frames.shape == (5, 48, 144, 3)
-    assert np.abs(frames[:, :, :48].astype(int) - frames[:, :, 48:96]).mean() < 4
-    assert frames[:, :, 100:].mean() < 6
-
-
-def test_differences_are_on_black():
-    one: Pictures = np.full((1, 2, 2, 3), 100, dtype=np.uint8)
-    other = one.copy()
-    other[0, 0, 0] = 90
-    other[0, 1, 1] = 255
-    beside = films.beside(one, other)
-    assert beside.shape == (1, 2, 6, 3)
-    assert beside[0, 0, 4].tolist() == [20, 20, 20]
-    assert beside[0, 1, 5].tolist() == [255, 255, 255]
-    assert beside[0, 0, 5].tolist() == [0, 0, 0]
 
 
 # Transfer ------------------------------------------------------------------------------------------------------------
@@ -193,79 +166,6 @@ def test_policies_learn_are_kept_and_tried(tmp_path: Path, view: dict[str, Any])
     assert transfer(subject, settings, notify=quiet, **options) == found
     text = Audit({"environment": "x"}, {"transfer": found}, 8).text()
     assert "PPO, tested in physics" in text
-
-
-# Exploited -----------------------------------------------------------------------------------------------------------
-
-
-def pair(num_envs: int) -> tuple[Beside, WorldVectorEnv, WorldVectorEnv]:
-    """A rosy "model", which is physics whose rewards are 0.25 too high, beside physics."""
-    subject = Subject("Reach-v0", {"max_episode_steps": 4, "num_threads": 1}, backend="physics")
-    rosy, physics = subject.model(num_envs), subject.physics(num_envs)
-    step = rosy.step
-
-    def kind(actions: Any) -> Any:
-        observation, reward, *rest = step(actions)
-        return observation, reward + 0.25, *rest
-
-    rosy.step = kind  # type: ignore[method-assign]
-    return Beside(rosy, physics), rosy, physics
-
-
-def test_an_exploiter_is_paid_what_the_model_says_and_physics_denies():
-    env, rosy, physics = pair(3)
-    first, _ = env.reset(seed=[1, 2, 3])
-    rng = np.random.default_rng(0)
-    for step in range(1, 10):
-        before = first
-        first, reward, ended, cut, info = env.step(rng.uniform(-1, 1, (3, env.single_action_space.shape[0])))
-        np.testing.assert_allclose(reward, 0.25, atol=1e-12)
-        assert (ended | cut).tolist() == [step % 4 == 0] * 3
-        assert ("final_obs" in info) == (step % 4 == 0)
-        np.testing.assert_array_equal(rosy.sensors()["joint_pos"], physics.sensors()["joint_pos"])
-    assert np.abs(first - before).max() > 0
-    env.close()
-
-
-def test_an_episode_is_over_where_it_is_in_either():
-    env, rosy, physics = pair(3)
-    seen, _ = env.reset(seed=[1, 2, 3])
-    step = physics.step
-
-    def broken(actions: Any) -> Any:
-        observation, reward, ended, cut, info = step(actions)
-        return observation, reward, ended, cut | [False, True, False], info
-
-    physics.step = broken  # type: ignore[method-assign]
-    actions = np.ones((3, env.single_action_space.shape[0]))
-    seen, _, _, cut, info = env.step(actions)
-    assert cut.tolist() == [False, True, False]
-    assert np.abs(seen[1] - info["final_obs"][1]).max() > 1e-3
-    np.testing.assert_array_equal(seen[[0, 2]], info["final_obs"][[0, 2]])
-    np.testing.assert_array_equal(rosy.sensors()["joint_pos"], physics.sensors()["joint_pos"])
-    env.close()
-
-
-def test_what_exploiters_find():
-    paid = {"model": np.full((10, 4), 0.5), "guarded": np.full((10, 4), 0.2), "physics": np.full((10, 4), 0.1)}
-    said, true = np.array([True, True, False, True]), np.array([True, False, False, False])
-    strange = np.zeros((10, 4), dtype=bool)
-    strange[0, 1] = strange[:5, 2] = True
-    found = told_of(paid, said, true, strange)
-    assert (found["gap"], found["guarded_gap"]) == (pytest.approx(0.4), pytest.approx(0.1))
-    assert (found["false"], found["of"], found["flagged"], found["flagged_all"]) == (2, 4, 1, 2)
-
-
-def test_exploiters_learn_and_are_kept(model_file: Path, tmp_path: Path):
-    subject = Subject("Push-v0", {"max_episode_steps": 6, "num_threads": 1}, checkpoint=model_file)
-    settings = Settings(total_steps=32, num_envs=2, rollout=8, ppo={"n_epochs": 1})
-    options: dict[str, Any] = {"episodes": 3, "seed": 9_000_000, "kept": tmp_path, "notify": quiet}
-    found = exploit(subject, settings, **options)
-    assert list(found["rows"]) == [f"{guard}, {when}" for guard in (OFF, ON) for when in ("untrained", "trained")]
-    assert exploit(subject, settings, **options) == found
-    assert "PPO that is paid the model's reward less" in Audit({"environment": "x"}, {"exploit": found}, 6).text()
-    without = exploit(Subject("Push-v0", backend="physics"), settings, **options)
-    assert without == {"missing": "the model has no guard"}
 
 
 # Plots ---------------------------------------------------------------------------------------------------------------

@@ -65,6 +65,9 @@ def test_what_moves_is_found_with_a_little_around_it():
     found = moving(first, second)[0]
     assert found.sum() == 25
     assert found[2:7, 3:8].all()
+    nearer = moving(first, second, around=1)[0]
+    assert nearer.sum() == 9
+    assert nearer[3:6, 4:7].all()
 
 
 def test_pictures_come_back(pair: tuple[torch.Tensor, torch.Tensor]):
