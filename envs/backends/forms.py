@@ -57,7 +57,9 @@ def model_shape(world: World, robot: RobotForm) -> Shape:
     """What a hybrid model for this robot, and for scenes such as this one, looks like."""
     model, beyond = world.model, np.flatnonzero(_below_hand(robot))
     arm = world.robot.kind == "arm"
-    moved = set(model.jnt_qposadr[robot_joints(world)[beyond]].tolist())
+    addresses = model.jnt_qposadr[robot_joints(world)].tolist()
+    moved = {addresses[link] for link in beyond}
+    alone = {int(k): addresses.index(int(q)) for k, q in zip(world.joint_ctrl, world.joint_qpos, strict=True)}
     servos = [int(k) for k, q in zip(world.joint_ctrl, world.joint_qpos, strict=True) if int(q) in moved]
     return Shape(
         links=len(robot.tree.parent),
@@ -68,6 +70,7 @@ def model_shape(world: World, robot: RobotForm) -> Shape:
         grips=tuple(int(k) for k in world.other_ctrl) + tuple(servos),
         keep=math.exp(-PERIOD / world.robot.servo_time),
         parts=len(part_joints(world)) > 0,
+        servos=tuple(alone.get(number, -1) for number in range(int(model.nu))),
     )
 
 

@@ -53,6 +53,18 @@ def rewritten(model: Path, *, card: dict | None = None, **changed: torch.Tensor 
 BIAS = "dynamics/robot_linear.bias"
 
 
+def test_models_that_do_not_see_how_servos_lag_are_still_read(model: Path, tmp_path: Path):
+    seeing = replace(SHAPE, servos=(0, 1, 2, 3, 4, 5, 6, -1))
+    save_model(tmp_path / "seeing.safetensors", Dynamics(seeing), robot="panda")
+    assert load_model(tmp_path / "seeing.safetensors")[0].shape == seeing
+    old = {name: value for name, value in asdict(SHAPE).items() if name != "servos"}
+    rewritten(model, card={"settings": old})
+    assert load_model(model)[0].shape == SHAPE
+    check_shape(model, SHAPE, seeing)
+    with pytest.raises(CheckpointError, match="servos is"):
+        check_shape(model, replace(SHAPE, servos=(1, 0, 2, 3, 4, 5, 6, -1)), seeing)
+
+
 @pytest.mark.parametrize(
     ("changed", "card", "told"),
     [
@@ -68,6 +80,8 @@ BIAS = "dynamics/robot_linear.bias"
         ({}, {"settings": asdict(SHAPE) | {"width": 10**9}}, "gives width as 1000000000"),
         ({}, {"settings": asdict(SHAPE) | {"fingers": "7"}}, "gives fingers as '7'"),
         ({}, {"settings": asdict(SHAPE) | {"width": 16}}, "its model needs"),
+        ({}, {"settings": asdict(SHAPE) | {"servos": [0, -2]}}, "gives servos as"),
+        ({}, {"settings": asdict(SHAPE) | {"servos": "7"}}, "gives servos as '7'"),
     ],
 )
 def test_a_mismatch_is_named(model: Path, changed: dict, card: dict, told: str):

@@ -41,6 +41,7 @@ class Shape:
         links, points, actuators, forces: of the robot, see `State` and `Hand`. fingers: links beyond the hand's frame,
             grips: actuators that move them. keep: share of a servo's filtered target that is left after a period.
         parts: whether there are any. members: networks of an ensemble. width: of their hidden layers.
+        servos: of each actuator the link whose joint it moves alone, or -1; empty: what servos lag behind is not seen.
     """
 
     links: int
@@ -53,6 +54,7 @@ class Shape:
     parts: bool
     members: int = 3
     width: int = 192
+    servos: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,13 @@ class Dynamics(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         points, hidden = shape.points, [shape.width, shape.width]
         self._fingers, self._grips = list(shape.fingers), list(shape.grips)
+        self._servos = [number for number, link in enumerate(shape.servos) if link >= 0]
+        self._served = [shape.servos[number] for number in self._servos]
         linear = 2 * shape.links + 2 * shape.actuators
         grip = 2 * len(shape.fingers) + 2 * len(shape.grips) + shape.forces
         common = 6 + 3 + 3 + 6 * points + 6 + grip
         sizes = {
-            "robot": (linear + 3 * points + shape.forces, 2 * shape.links),
+            "robot": (linear + 3 * points + shape.forces + 2 * len(self._served), 2 * shape.links),
             "free": (common + 3 + 2 + 6 + 3 * PROBES + 6, _FREE_OUT),
             "part": (common + 6 + 1 + 2 * points + 8, _PART_OUT),
             "force": (4 * points + grip, shape.forces),
@@ -152,7 +156,9 @@ class Dynamics(nn.Module):
         """What the robot's motion depends on: first what it depends on almost linearly."""
         own = [state.joints, state.speeds, target, state.filtered]
         felt = [_felt(sight.near, _CLOSE), _felt(sight.near, _FAR), _felt(sight.still, _CLOSE)]
-        return torch.cat([*own, *felt, _loud(state.force)], 1)
+        # Joints and targets vary by a radian, what lies between them by a hundredth of that, and that is what moves.
+        lag = [each[:, self._servos] - state.joints[:, self._served] for each in (target, state.filtered)]
+        return torch.cat([*own, *felt, _loud(state.force), *lag], 1)
 
     def move_robot(self, inputs: Tensor) -> Tensor:
         """How far joints go, and their speeds afterwards: (M, n, 2 L)."""

@@ -62,7 +62,7 @@ def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:
         CheckpointError: they do not go together; the message says what differs.
     """
     for item in fields(Shape):
-        if item.name in {"parts", "members", "width"}:
+        if item.name in {"parts", "members", "width"} or (item.name == "servos" and not model.servos):
             continue
         ours, theirs = getattr(wanted, item.name), getattr(model, item.name)
         if ours != theirs:
@@ -81,7 +81,11 @@ def _shape(path: str | Path, settings: Mapping[str, Any]) -> Shape:
     found: dict[str, Any] = {}
     for item in fields(Shape):
         value = settings.get(item.name)
-        if item.name in {"fingers", "grips"}:
+        if item.name == "servos":
+            value = settings.get(item.name, ())  # models made before do not see them
+            good = isinstance(value, (list, tuple)) and all(_whole(entry, 4096) or entry == -1 for entry in value)
+            value = tuple(value) if good else value
+        elif item.name in {"fingers", "grips"}:
             good = isinstance(value, (list, tuple)) and all(_whole(entry, 4096) for entry in value)
             value = tuple(value) if good and value is not None else value
         elif item.name == "keep":

@@ -7,8 +7,9 @@ from dataclasses import replace
 import gymnasium as gym
 import mujoco
 import numpy as np
+import pytest
 import torch
-from pocketworlds.envs.backends.forms import robot_form, scene_form
+from pocketworlds.envs.backends.forms import model_shape, robot_form, robot_joints, scene_form
 from pocketworlds.world_models.hybrid.fields import Fields
 
 
@@ -25,6 +26,21 @@ def test_a_thin_bar_between_the_pads_is_felt_wherever_it_lies():
         assert len(face) >= 5
         for start in np.linspace(low[2], high[2] - 0.011, 20):
             assert ((face[:, 2] >= start) & (face[:, 2] <= start + 0.011)).any()
+
+
+@pytest.mark.parametrize("env_id", ["PocketWorlds/Reach-v0", "PocketWorlds/HandLift-v0"])
+def test_a_servo_moves_the_joint_that_it_is_said_to(env_id: str):
+    env = gym.make_vec(env_id, num_envs=1, num_threads=1).unwrapped
+    env.reset(seed=0)
+    world = env.world
+    shape = model_shape(world, robot_form(world))
+    links, (joint, _) = robot_joints(world), world.model.actuator_trnid.T
+    for number, link in enumerate(shape.servos):
+        if link >= 0:
+            assert links[link] == joint[number]
+            assert world.model.actuator_trntype[number] == mujoco.mjtTrn.mjTRN_JOINT
+    assert sum(link >= 0 for link in shape.servos) == len(world.joint_ctrl)
+    env.close()
 
 
 def test_handles_are_felt_within_a_few_tenths_of_a_millimetre():
