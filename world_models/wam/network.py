@@ -32,6 +32,7 @@ from .words import Words
 
 _LEVELS = 100.0  # waves are for numbers of this size
 _SQUARE = 4  # pixels
+_EYE = 32  # numbers that sum up a patch
 _CUT = 8.0  # changes farther out than this, in usual ones, say no more than that
 
 
@@ -86,7 +87,7 @@ class Wam(Model):
         width, states, seen = net.width, net.state_tokens, len(settings.seen_at)
         self.backbone = Backbone(width=width, depth=net.depth, heads=net.heads, window=settings.past)
         self.words = Words(net.letters, width)
-        self.known_state = Linear(seen, states * width)
+        self.known_state = Linear(settings.state_size if settings.blind else seen, states * width)
         self.coming_state = Linear(settings.state_size + seen, states * width)
         self.known_action, self.coming_action = Linear(size, width), Linear(size, width)
         self.place = nn.Parameter(torch.randn(settings.tokens, width) * 0.02)
@@ -103,7 +104,7 @@ class Wam(Model):
             self.image_head = Linear(width, pixels)
             heads.append(self.image_head)
         if settings.blind:
-            self.guess_head = nn.Sequential(Linear(width, width), nn.GELU(), Linear(width, settings.state_size))
+            self.guess = Guess(settings)
         for head in heads:
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
@@ -145,23 +146,25 @@ class Wam(Model):
             past: the frames. memory: of earlier ones, if any: then L must be 1.
         """
         settings, batch = self.settings, past.state.shape[:2]
-        seen = self.scales.state(self.spread(past.state))[..., self.seen_at]
-        state = self.known_state(seen).reshape(*batch, settings.net.state_tokens, -1)
-        state = torch.where(past.known[..., None, None], state, self.no_state.to(state.dtype))
-        action = self.known_action(past.action)
-        action = torch.where(past.acted[..., None], action, self.no_action.to(action.dtype))
-        parts = [state, self.known_image(past.image)] if settings.patches else [state]
-        one = past.state.new_ones(batch)
-        tokens, condition = self._framed([*parts, action], one, one, past.told)
-        found, last = self.backbone.remember(tokens, condition, memory)
+        image = self.known_image(past.image) if settings.patches else None
         whole = self.spread(past.state)
+        entered = self.scales.state(whole)[..., self.seen_at]
         if settings.blind:
-            summary = last[:, :, : settings.net.state_tokens + settings.patches].mean(2)
-            guess = self.guess_head(summary).float() * self.scales.state_scale + self.scales.state_mean
+            guess = self.guess(entered, image, self.words(past.told)).float()
+            guess = guess * self.scales.state_scale + self.scales.state_mean
             seen_here = torch.zeros(settings.state_size, dtype=torch.bool, device=guess.device)
             seen_here[self.seen_at] = True
             whole = torch.where(seen_here & past.known[..., None], whole, guess)
-        return found, whole
+            # Decisions follow from what is guessed and teach nothing about it: where things are, states tell better.
+            entered = self.scales.state(whole.detach())
+        state = self.known_state(entered).reshape(*batch, settings.net.state_tokens, -1)
+        state = torch.where(past.known[..., None, None], state, self.no_state.to(state.dtype))
+        action = self.known_action(past.action)
+        action = torch.where(past.acted[..., None], action, self.no_action.to(action.dtype))
+        parts = [state] if image is None else [state, image]
+        one = past.state.new_ones(batch)
+        tokens, condition = self._framed([*parts, action], one, one, past.told)
+        return self.backbone.remember(tokens, condition, memory)[0], whole
 
     def make(self, coming: Coming, past: Past, memory: Memory) -> Made:
         """What comes after the last frames of `past`, as many as `coming` has; see `Backbone.make`.
@@ -204,6 +207,35 @@ class Wam(Model):
         width = self.settings.net.width
         moment = torch.cat([waves(each * _LEVELS, width) for each in (world, act)], -1)
         return tokens, self.moment(moment) + self.words(told)[:, None]
+
+
+class Guess(nn.Module):
+    """Whole states of even scale (B, L, S), from what is seen of them, tokens of pictures, and what is asked for.
+
+    Every patch is summed up in a few numbers, and all patches are looked at together: where a thing is, is a matter of
+    which patch shows it, and where in it.
+    """
+
+    def __init__(self, settings: WamSettings) -> None:
+        super().__init__()
+        width = settings.net.width
+        inputs = len(settings.seen_at) + width + settings.patches * _EYE
+        self.eye = Linear(width, _EYE)
+        self.layers = nn.Sequential(
+            Linear(inputs, 2 * width),
+            nn.GELU(),
+            Linear(2 * width, width),
+            nn.GELU(),
+            Linear(width, settings.state_size),
+        )
+
+    def forward(self, seen: Tensor, image: Tensor | None, told: Tensor) -> Tensor:
+        """See the class: seen (B, L, R), image (B, L, P, width), told (B, width)."""
+        parts = [seen, told[:, None].expand(-1, seen.shape[1], -1)]
+        if image is not None:
+            parts.append(self.eye(nn.functional.gelu(image)).flatten(2))
+        found: Tensor = self.layers(torch.cat([part.to(seen.dtype) for part in parts], 2))
+        return found
 
 
 class Steer(nn.Module):
