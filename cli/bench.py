@@ -120,7 +120,8 @@ def bench_cousins(
 def bench_audit(
     env_id: Annotated[str, typer.Argument(metavar="ENV_ID", help="Such as Push-v0.")],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", "-c", metavar="FILE", help="The model; by default the shipped one.")
+        str | None,
+        typer.Option("--checkpoint", "-c", metavar="FILE|ADDRESS", help="The model; by default the shipped one."),
     ] = None,
     settings: Annotated[
         list[str] | None,

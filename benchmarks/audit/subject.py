@@ -19,6 +19,7 @@ from ...envs import WorldVectorEnv
 from ...envs.catalogue import known_ids
 from ...envs.config import Config
 from ...errors import CheckpointError, TaskError
+from ...world_models.external.address import is_external, parse_address
 from ..throughput_result import host
 
 _LIBRARIES = ("torch", "scipy", "scikit-image", "stable-baselines3")
@@ -31,7 +32,8 @@ class Subject:
 
     Attributes:
         env_id: of `gym.make_vec`. keywords: of both sides, such as `scene` or `object_jitter`.
-        backend: the model's. checkpoint: its file; None: the one that comes with the package for the robot.
+        backend: the model's. checkpoint: its file, or the address of another people's model (a `str`, docs/neural.md);
+            None: the one that comes with the package for the robot.
 
     Raises:
         TaskError: there is no such environment, or a keyword is the audit's to choose.
@@ -72,8 +74,8 @@ class Subject:
         return given
 
     def file(self) -> Path | None:
-        """Where the model is; None where there is no file."""
-        if self.backend != "neural":
+        """Where the model is; None where there is no file, but physics or an address."""
+        if self.backend != "neural" or is_external(self.checkpoint):
             return None
         if self.checkpoint is not None:
             return Path(self.checkpoint)
@@ -86,8 +88,11 @@ class Subject:
     def facts(self) -> dict[str, Any]:
         """What is run, and on what: environment, model, machine and versions.
 
+        Of a model with an address, `weights` changes with the address and with the probe's numbers; what is behind the
+        address cannot be looked into from here.
+
         Raises:
-            CheckpointError: the file cannot be read.
+            CheckpointError: the file, or the probe's, cannot be read.
         """
         told: dict[str, Any] = {
             "environment": self.env_id,
@@ -97,6 +102,8 @@ class Subject:
         file = self.file()
         if file is not None:
             told |= {"checkpoint": str(file), "checkpoint sha256": file_digest(file), "weights": weights_digest(file)}
+        elif self.backend == "neural":
+            told |= _behind(str(self.checkpoint))
         told |= {"pocketworlds": __version__, **host()}
         return {**told, **{name: _version(name) for name in _LIBRARIES}}
 
@@ -167,6 +174,16 @@ def file_digest(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise CheckpointError(f"there is no checkpoint {file} ({error.strerror})") from error
+
+
+def _behind(checkpoint: str) -> dict[str, str]:
+    """What an address tells of a model, and its probe's file."""
+    address = parse_address(checkpoint)
+    told, numbers = {"checkpoint": checkpoint}, ""
+    if address.probe is not None:
+        told["probe sha256"], numbers = file_digest(address.probe), weights_digest(address.probe)
+    where = json.dumps([address.scheme, address.target, dict(address.options), numbers], sort_keys=True)
+    return {**told, "weights": hashlib.sha256(where.encode()).hexdigest()}
 
 
 def _version(name: str) -> str | None:

@@ -60,6 +60,8 @@ class FrameSimulator:
             control_mode: see `envs.control`. num_threads: with which episodes begin, 0 for all processors.
             name: of the model in errors, its file for example. card: of its checkpoint, if it has one.
 
+        The model is closed with the simulator, but stays open if that cannot be made.
+
         Raises:
             CheckpointError: the model is for something else; the message says what differs.
             TaskError: a scene has not got the model's camera.
@@ -74,17 +76,19 @@ class FrameSimulator:
         self.action_size = self._start.action_size
         self.segmentation_names = self._start.segmentation_names
         self._vectors = SensorVectors(self._start.sensors())
-        self._check(control_mode)
         self._camera = model.spec.camera
+        try:
+            self._check(control_mode)
+        except BaseException:
+            self._start.close()
+            raise
         self._scenes: dict[int, NDArray[np.float32]] = {}
-        for world in worlds:
-            world.camera(model.spec.camera)
         self._member = np.zeros(num_envs, dtype=np.int64)
         self._all = np.arange(num_envs)
         self._sensors = {name: values.copy() for name, values in self._start.sensors().items()}
         size = model.spec.image_size
         self._picture = None if size is None else np.zeros((num_envs, *size, 3), dtype=np.uint8)
-        self._doubt = np.zeros(num_envs)
+        self._spread = np.zeros(num_envs)
 
     def reset(self, ids: Ids, episodes: Episodes) -> None:
         """See `Simulator`."""
@@ -110,7 +114,7 @@ class FrameSimulator:
             seed=torch.from_numpy(_keys(episodes)),
         )
         self._model.reset(torch.from_numpy(ids), context)
-        self._doubt[ids] = 0.0
+        self._spread[ids] = 0.0
 
     def step(self, action: Array, ids: Ids | None = None) -> NDArray[np.bool_]:
         """See `Simulator`: a world is lost where the model says what is not finite."""
@@ -129,12 +133,15 @@ class FrameSimulator:
         if self._picture is not None and made.image is not None:
             self._picture[rows[good]] = made.image.numpy()[good]
         if made.uncertainty is not None:
-            self._doubt[rows] = made.uncertainty.numpy()
+            self._spread[rows[good]] = made.uncertainty.numpy()[good]
         return failed
 
     def diagnostics(self) -> Mapping[str, NDArray[Any]]:
-        """See `Simulator`: `neural/uncertainty`, where the model tells it, in units of its own."""
-        return {"neural/uncertainty": self._doubt} if self._model.spec.uncertainty else {}
+        """See `Simulator`: `neural/spread`, how far several guesses are apart, where the model makes several.
+
+        It is in units of the model's own and not calibrated: no bound in metres, as `neural/uncertainty` is.
+        """
+        return {"neural/spread": self._spread} if self._model.spec.uncertainty else {}
 
     def meter(self) -> None:
         """See `Simulator`: models do not tell it."""
@@ -159,7 +166,7 @@ class FrameSimulator:
             held[_PICTURE] = self._picture[rows].copy()
         return SimulatorState(
             member=self._member[rows].copy(),
-            physics=self._doubt[rows, None].copy(),
+            physics=self._spread[rows, None].copy(),
             controller=held,
             sensors={name: values[rows].copy() for name, values in self._sensors.items()},
         )
@@ -168,7 +175,7 @@ class FrameSimulator:
         """See `Simulator`."""
         rows = self._all if ids is None else ids
         self._member[rows] = state.member
-        self._doubt[rows] = state.physics[:, 0]
+        self._spread[rows] = state.physics[:, 0]
         held = {
             name.removeprefix(_MODEL): torch.from_numpy(values.copy())
             for name, values in state.controller.items()
@@ -212,9 +219,7 @@ class FrameSimulator:
     def close(self) -> None:
         """See `Simulator`."""
         self._start.close()
-        close = getattr(self._model, "close", None)  # of models that hold a connection
-        if close is not None:
-            close()
+        _close(self._model)
 
     def _scene(self, member: int) -> NDArray[np.float32]:
         """The vector of scene number `member`, made when it is first needed."""
@@ -224,6 +229,7 @@ class FrameSimulator:
         return self._scenes[member]
 
     def _check(self, control_mode: str) -> None:
+        """Compares the model with what is here; see `__init__` for what it raises."""
         spec, world = self._model.spec, self._worlds[0]
         state = ", ".join(f"{name} {size}" for name, size in self._vectors.layout.items())
         told = ", ".join(f"{name} {size}" for name, size in spec.state.items())
@@ -242,6 +248,8 @@ class FrameSimulator:
                     f"{self._name} is for something else: {what} is {theirs!r}, here it is {ours!r}; train a model (or "
                     "a probe) for this one, see docs/neural.md"
                 )
+        for world in self._worlds:
+            world.camera(spec.camera)
 
 
 def make_frame_simulator(config: Config, worlds: Sequence[World], num_envs: int) -> FrameSimulator:
@@ -271,8 +279,12 @@ def make_external_simulator(config: Config, worlds: Sequence[World], num_envs: i
     name = str(config.checkpoint)
     _check_keywords(config, name)
     model = open_external(name, num_envs)
-    require_states(model.spec, name)
-    return _frames(config, worlds, num_envs, model, name, None)
+    try:
+        require_states(model.spec, name)
+        return _frames(config, worlds, num_envs, model, name, None)
+    except BaseException:
+        _close(model)
+        raise
 
 
 def _check_keywords(config: Config, name: str) -> None:
@@ -298,6 +310,13 @@ def _frames(
         name=name,
         card=card,
     )
+
+
+def _close(model: NeuralSimulator) -> None:
+    """Closes what a model holds open, a connection for example, if it does."""
+    close = getattr(model, "close", None)
+    if close is not None:
+        close()
 
 
 def opener(path: Path, card: Card) -> Callable[..., NeuralSimulator]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Address:
 
 def is_external(checkpoint: Any) -> bool:
     """Whether a `checkpoint` keyword is the address of another people's model, and not a file's path."""
-    return isinstance(checkpoint, str) and _SCHEME.fullmatch(checkpoint) is not None and not Path(checkpoint).exists()
+    if not isinstance(checkpoint, str) or _SCHEME.fullmatch(checkpoint) is None:
+        return False
+    return not os.path.exists(checkpoint)  # of `Path` it would raise where an address is too long for a file's name
 
 
 def parse_address(text: str) -> Address:

@@ -33,6 +33,7 @@ _FLOW_SHIFT = 10.0  # of the released action recipes
 _CLOSED_IS_ONE = {"bridge_orig_lerobot": False, "droid_lerobot": True}
 _ACTION = 7
 _WIDTH = 10
+_FLAT = 1e-8  # percentiles that are no farther apart are one number; as in cosmos-framework
 DOMAINS = ("bridge_orig_lerobot", "droid_lerobot", "robomind-franka", "robomind-ur", "fractal", "umi")
 """Domains whose actions are a pose's step and a gripper."""
 
@@ -124,7 +125,7 @@ class Cosmos3Model(HeldWorlds):
         super().__init__(num_envs, spec, torch.device("cpu"))
         self._pipeline, self._options, self._layout = pipeline, options, dict(layout or {})
         self._closed_is_one = options.closed_is_one()
-        self._low, self._high = read_stats(options)
+        self._middle, self._half = read_stats(options)
 
     def reset(self, ids: Tensor, context: Context) -> None:
         """See `NeuralSimulator`.
@@ -148,7 +149,7 @@ class Cosmos3Model(HeldWorlds):
         """See `chunks.ChunkModel`."""
         held = self._take(ids)
         poses, frames = poses10(action, held["frame"], closed_is_one=self._closed_is_one)
-        raw = (2 * (poses - self._low) / (self._high - self._low) - 1).clamp(-1, 1) if self._scaled else poses
+        raw = ((poses - self._middle) / self._half).clamp(-1, 1) if self._scaled else poses
         images = torch.stack(
             [
                 self._made(held["image"][row], raw[row].float(), int(held["seed"][row]), int(held["counter"][row]))
@@ -204,7 +205,10 @@ class Cosmos3Model(HeldWorlds):
 
 
 def read_stats(options: Cosmos3Options) -> tuple[Tensor, Tensor]:
-    """The 1st and 99th percentiles (10,) of a domain's actions.
+    """The middle and half the distance (10,) of the 1st and 99th percentiles of a domain's actions.
+
+    Numbers that never changed in the data are at an infinite distance, so they are sent as zero, whatever the robot
+    here does: that is what cosmos-framework makes of the one value that the data have (`action_processing.py`).
 
     Raises:
         CheckpointError: the address says nothing of them, or the file cannot be used.
@@ -227,8 +231,8 @@ def read_stats(options: Cosmos3Options) -> tuple[Tensor, Tensor]:
     good = low.shape == high.shape == (_WIDTH,) and bool((low.isfinite() & high.isfinite() & (high >= low)).all())
     if not good:
         raise CheckpointError(f"stats={options.stats}: q01 and q99 must be {_WIDTH} finite numbers each, q01 the lower")
-    flat = high - low < 1e-8  # what never changed in the data is sent as zero
-    return torch.where(flat, low - 1, low), torch.where(flat, high + 1, high)
+    half = (high - low) / 2
+    return (high + low) / 2, torch.where(high - low < _FLAT, torch.inf, half)
 
 
 def load_pipeline(target: str, options: Cosmos3Options) -> Any:

@@ -140,6 +140,7 @@ class Connection:
             self.close()
             hello = self._connect()
             if hello != self.hello:
+                self.close()
                 raise CheckpointError(
                     f"DreamDojo's server {self.url} came back with another model; open it anew"
                 ) from error
@@ -152,7 +153,7 @@ class Connection:
         self._socket = None
 
     def _connect(self) -> Hello:
-        from websockets.exceptions import InvalidHandshake, InvalidURI
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
         from websockets.sync.client import connect
 
         last: Exception | None = None
@@ -174,9 +175,12 @@ class Connection:
                 return self._checked(told)
             except InvalidURI as error:
                 raise CheckpointError(f"{self.url!r} is no address of a server; write ws://host:port") from error
-            except (OSError, EOFError, InvalidHandshake) as error:  # TimeoutError is an OSError
+            except (OSError, EOFError, InvalidHandshake, ConnectionClosed) as error:  # TimeoutError is an OSError
                 self.close()
                 last = error
+            except BaseException:  # it is there, and not what is wanted: nobody else could leave it
+                self.close()
+                raise
         raise CheckpointError(f"no DreamDojo server answers at {self.url} ({last}); {_START}") from last
 
     def _read(self, data: bytes | str, wanted: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Probes: small networks that say states from what another people's model makes, and how sure they are.
 
 A probe is learned from physics (`probe_training`), while the model stays as it is. It reads either the last pictures
-or the last latents, and what the scene is like. Several heads guess; how far they are apart is told as uncertainty.
-A probe of latents draws pictures too, so that there is something to see.
+or the last latents, and what the scene is like. Several heads guess; how far they are apart is told beside the state
+(`neural/spread` in infos). It is no bound on the error, and nothing calibrates it. A probe of latents draws pictures
+too, so that there is something to see.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ...errors import CheckpointError
 from ..checkpoint import Card, load_network, save_network
 from ..frames.layers import Linear, filled_up
 from ..frames.settings import FrameSettings, Scales, Size, Strict
 from ..hybrid.networks import Ensemble
 
 KIND = "probe"
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _ROWS = 8  # least side of a picture as a decoder begins it
 
 
@@ -33,10 +37,10 @@ class PixelSettings(Strict):
     """
 
     size: Size = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    spread: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    action_mean: tuple[float, ...] = (0.0,)
-    action_spread: tuple[float, ...] = (1.0,)
+    mean: tuple[Finite, Finite, Finite] = (0.485, 0.456, 0.406)
+    spread: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    action_mean: tuple[Finite, ...] = (0.0,)
+    action_spread: tuple[Positive, ...] = (1.0,)
 
     def pictures(self, image: Tensor) -> Tensor:
         """Pictures uint8 (..., height, width, 3) as the model takes them: float32 (..., 3, size, size)."""
@@ -50,6 +54,19 @@ class PixelSettings(Strict):
     def actions(self, action: Tensor) -> Tensor:
         """Actions (..., A) as the model takes them."""
         return (action - action.new_tensor(self.action_mean)) / action.new_tensor(self.action_spread)
+
+    def check(self, action_size: int) -> None:
+        """That actions of so many numbers can be brought to the model's.
+
+        Raises:
+            CheckpointError: there are more or fewer means or spreads than numbers of an action.
+        """
+        for name, told in (("action_mean", self.action_mean), ("action_spread", self.action_spread)):
+            if len(told) not in {1, action_size}:
+                raise CheckpointError(
+                    f"{name} has {len(told)} numbers, and actions have {action_size}; give one, or one for each, as "
+                    "the model of latents was trained"
+                )
 
 
 class ProbeSettings(Strict):
@@ -81,7 +98,13 @@ class Probe(nn.Module):
     """
 
     def __init__(self, settings: ProbeSettings, seed: int = 0) -> None:
+        """Makes it, with random numbers.
+
+        Raises:
+            CheckpointError: see `PixelSettings.check`.
+        """
         super().__init__()
+        settings.pixels.check(settings.frames.action_size)
         self.settings = settings
         frames, generator = settings.frames, torch.Generator().manual_seed(seed)
         self.scales = Scales(frames.state_size, frames.scene_size)

@@ -39,6 +39,7 @@ class Probed(HeldWorlds):
             robot=model.spec.robot or frames.robot,
             context=max(model.spec.context, probe.settings.history),
             horizon=card.horizon,
+            uncertainty=probe.settings.members > 1,
         )
         super().__init__(model.num_envs, spec, torch.device("cpu"))
         self._model, self._probe = model, probe.eval()
@@ -84,6 +85,12 @@ class Probed(HeldWorlds):
         inner = {name.removeprefix(_MODEL): v for name, v in state.items() if name.startswith(_MODEL)}
         self._model.set_state(ids, inner)
         super().set_state(ids, {name: v for name, v in state.items() if not name.startswith(_MODEL)})
+
+    def close(self) -> None:
+        """Closes what the model holds open, if it does."""
+        close = getattr(self._model, "close", None)
+        if close is not None:
+            close()
 
 
 def check_probe(spec: Spec, probe: Probe, name: str) -> None:

@@ -61,13 +61,13 @@ def require_states(spec: Spec, name: str) -> None:
         )
 
 
-def _dreamdojo(address: Address, num_envs: int) -> NeuralSimulator:
+def _dreamdojo(address: Address, num_envs: int) -> Buffered:
     from .dreamdojo import DreamDojoOptions, open_dreamdojo
 
     return Buffered(open_dreamdojo(address.target, num_envs, read_options(address, DreamDojoOptions)))
 
 
-def _cosmos3(address: Address, num_envs: int, probe: tuple[Probe, Card] | None, device: str) -> NeuralSimulator:
+def _cosmos3(address: Address, num_envs: int, probe: tuple[Probe, Card] | None, device: str) -> Buffered:
     from .cosmos3 import Cosmos3Options, open_cosmos3
 
     options = read_options(address, Cosmos3Options)
@@ -100,9 +100,14 @@ def _stable_worldmodel(
     return StableWorldModelSimulator(latents, network, card, num_envs, licence=options.licence, device=kind)
 
 
-def _probed(model: NeuralSimulator, probe: tuple[Probe, Card] | None, address: Address) -> NeuralSimulator:
+def _probed(model: Buffered, probe: tuple[Probe, Card] | None, address: Address) -> NeuralSimulator:
+    """The model with its probe, if it has one; closed if they do not fit, as nobody else could close it."""
     if probe is None:
         return model
     from .probed import Probed
 
-    return Probed(model, *probe, name=str(address.probe or Path()))
+    try:
+        return Probed(model, *probe, name=str(address.probe or Path()))
+    except BaseException:
+        model.close()
+        raise

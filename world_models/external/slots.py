@@ -50,12 +50,6 @@ def packed(values: Tensor, embodiment: str) -> Tensor:
     return found
 
 
-def unpacked(slots: Tensor, embodiment: str, size: int | None = None) -> Tensor:
-    """The inverse of `packed`: (..., 384) to (..., n), all of the embodiment's slots or the first `size`."""
-    first, end = _slots(embodiment)
-    return slots[..., first : end if size is None else first + size]
-
-
 def relative(commands: Tensor, before: Tensor) -> Tensor:
     """Commands (m, T, n), T a multiple of 4, less the last one before each group of 4; `before` (m, n) is the first."""
     count, length, size = commands.shape

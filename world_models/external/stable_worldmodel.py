@@ -141,6 +141,7 @@ class StableWorldModelSimulator(HeldWorlds):
             licence=licence or "code MIT; of the weights: see where they came from",
             weights=latents.weights,
             robot=frames.robot,
+            uncertainty=probe.settings.members > 1,
         )
         super().__init__(num_envs, spec, torch.device(device))
         self._latents, self._probe = latents, probe.to(self.device).eval()
@@ -187,7 +188,7 @@ def check_latent_probe(latents: Latents, probe: Probe) -> None:
     """Compares a probe of latents with the model that it is to read.
 
     Raises:
-        CheckpointError: it reads something else, or was made for other weights.
+        CheckpointError: it reads something else, or was made for other weights; or the model takes other actions.
     """
     settings = probe.settings
     if settings.source != "latent":
@@ -196,6 +197,7 @@ def check_latent_probe(latents: Latents, probe: Probe) -> None:
         raise CheckpointError(
             "the probe was trained on the latents of other weights, so it says nothing true of these; train it anew"
         )
+    latents.pixels.check(settings.frames.action_size)
 
 
 def load_latents(target: str, pixels: PixelSettings, options: StableWorldModelOptions) -> Latents:

@@ -35,6 +35,12 @@ def test_files_are_no_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not is_external("odd:name")
 
 
+def test_an_address_may_be_longer_than_a_files_name():
+    prompt = "+".join(["the+robot+arm+pushes+the+cup"] * 20)
+    assert is_external(f"cosmos3:here?stats=none&prompt={prompt}")
+    assert is_external(f"cosmos3:nvidia/Cosmos3-Nano?prompt={prompt * 9}")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

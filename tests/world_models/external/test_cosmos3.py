@@ -91,6 +91,25 @@ def test_what_is_asked_of_the_pipeline(tmp_path: Path):
     assert pipeline.asked[0]["generator"].initial_seed() != pipeline.asked[2]["generator"].initial_seed()
 
 
+@pytest.mark.usefixtures("condition")
+def test_what_never_changed_in_the_data_is_sent_as_zero(tmp_path: Path):
+    stats = tmp_path / "stats.json"
+    low = [-0.2] * 3 + [-1.0] * 6 + [0.3]
+    stats.write_text(json.dumps({"q01": low, "q99": [0.2] * 3 + [-1.0] + [1.0] * 5 + [0.3]}))
+    pipeline = Pipeline()
+    model = Cosmos3Model(pipeline, 1, OPTIONS.model_copy(update={"stats": str(stats)}), layout=LAYOUT, scene_size=9)
+    one = torch.zeros(1, dtype=torch.int64)
+    model.reset(one, context(1))
+    action = torch.zeros(1, 4, 7)
+    action[..., 0], action[..., 6] = 0.8, 1.0
+    model.step_chunk(one, action)
+    told = pipeline.asked[0]["action"].raw_actions
+    assert not told[:, 3].any()
+    assert not told[:, 9].any()
+    np.testing.assert_allclose(told[:, 0], 0.8 * 0.025 / 0.2, atol=1e-6)
+    np.testing.assert_allclose(told[:, 4:9], [[0, 0, 0, 1, 0]] * 4, atol=1e-6)
+
+
 def test_options_that_make_no_sense_are_refused(tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"'pusht'.*bridge_orig_lerobot"):
         Cosmos3Model(None, 1, OPTIONS.model_copy(update={"domain": "pusht"}))

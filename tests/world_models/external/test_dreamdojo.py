@@ -85,6 +85,40 @@ class Running:
         self.thread.join(10)
 
 
+class Shy(Running):
+    """A server that hangs up on its first visitors, before they have said a word."""
+
+    def __init__(self, engine: Fake, visitors: int, port: int = 0) -> None:
+        from websockets.sync import server as library
+
+        self.visits = 0
+
+        def talk(connection: Any) -> None:
+            self.visits += 1
+            if self.visits > visitors:
+                worlds = server._Worlds(engine)
+                for data in connection:
+                    connection.send(server.encode(server._answer(worlds, data, threading.Lock())))
+
+        self.engine = engine
+        self.server = library.serve(talk, "127.0.0.1", port, max_size=None, compression=None, ping_interval=None)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        self.port = self.server.socket.getsockname()[1]
+        self.address = f"dreamdojo:ws://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def nothing_left_open() -> Iterator[None]:
+    """Whatever is connected within goes away again, on both sides."""
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not left
+
+
 @pytest.fixture
 def running() -> Iterator[Running]:
     found = Running(Fake())
@@ -203,6 +237,56 @@ def test_nobody_there_slow_and_foreign_servers_are_told_of():
         slow.stop()
 
 
+def test_a_server_that_hangs_up_is_asked_again():
+    shy = Shy(Fake(), visitors=2)
+    try:
+        model = open_external(f"{shy.address}?attempts=3&wait=0.01", 1)
+        assert shy.visits == 3
+        model.close()
+    finally:
+        shy.stop()
+    rude = Shy(Fake(), visitors=99)
+    try:
+        with nothing_left_open(), pytest.raises(CheckpointError, match=r"no DreamDojo server answers.*--checkpoint"):
+            open_external(f"{rude.address}?attempts=3&wait=0.01", 1)
+        assert rude.visits == 3
+    finally:
+        rude.stop()
+
+
+def test_a_server_that_hangs_up_as_it_comes_back_is_asked_again():
+    first = Running(Fake())
+    one, action = torch.zeros(1, dtype=torch.int64), torch.tensor([[0.2, 0, 0, 0, 0, 0, 1.0]])
+    model = open_external(f"{first.address}?attempts=20&wait=0.1", 1)
+    model.reset(one, context(1))
+    model.step(one, action)
+    first.stop()
+    second = Shy(Fake(), 2, first.port)
+    try:
+        assert model.step(one, action).image.shape == (1, 16, 24, 3)
+        assert second.visits == 3
+        model.close()
+    finally:
+        second.stop()
+
+
+def test_a_server_that_comes_back_with_another_model_is_not_asked():
+    first = Running(Fake())
+    one, action = torch.zeros(1, dtype=torch.int64), torch.zeros(1, 7)
+    model = open_external(f"{first.address}?attempts=20&wait=0.1", 1)
+    model.reset(one, context(1))
+    model.step(one, action)
+    first.stop()
+    second = Running(Fake({"licence": "another"}), first.port)
+    try:
+        for _ in range(2):
+            with pytest.raises(CheckpointError, match="another model"):
+                model.step(one, action)
+        assert not second.engine.seen
+    finally:
+        second.stop()
+
+
 @pytest.mark.parametrize(
     ("info", "says"),
     [
@@ -216,7 +300,7 @@ def test_nobody_there_slow_and_foreign_servers_are_told_of():
 def test_servers_of_something_else_are_refused(info: dict[str, Any], says: str):
     running = Running(Fake(info))
     try:
-        with pytest.raises(CheckpointError, match=says):
+        with nothing_left_open(), pytest.raises(CheckpointError, match=says):
             open_external(running.address, 1)
     finally:
         running.stop()

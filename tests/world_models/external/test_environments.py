@@ -5,20 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from pocketworlds import CheckpointError
+from pocketworlds import CheckpointError, TaskError
 from pocketworlds.envs import VectorEnvWarning, check_vector_env
 from pocketworlds.envs.backends.frame_vectors import SensorVectors, scene_size
+from pocketworlds.envs.backends.physics import PhysicsSimulator
 from pocketworlds.world_models.external.cosmos3 import Cosmos3Model, Cosmos3Options
 from pocketworlds.world_models.external.probe import Probe, ProbeSettings, save_probe
 from pocketworlds.world_models.frames.settings import FrameSettings
 
 from .test_cosmos3 import Pipeline, condition  # noqa: F401 - a fixture
-from .test_dreamdojo import Fake, Running
+from .test_dreamdojo import Fake, Running, nothing_left_open
 
 PUSH = "PocketWorlds/Push-v0"
 
@@ -83,9 +85,12 @@ def test_a_server_and_a_probe_make_an_environment(running: Running, probe: Path)
 def test_one_environment_goes_on_past_a_chunk(running: Running, probe: Path):
     env = gym.make(PUSH, backend="neural", checkpoint=f"{running.address}#probe={probe}", obs_mode="state+rgb",
                    image_size=16)  # fmt: skip
-    env.reset(seed=0)
+    assert env.reset(seed=0)[1]["neural/spread"] == 0
     for _ in range(14):
         observation, reward, *_, info = env.step(np.full(7, 0.1, dtype=np.float32))
+        assert np.isfinite(info["neural/spread"])
+        assert info["neural/spread"] > 0  # heads of random numbers are never of one mind
+        assert "neural/uncertainty" not in info  # that would be a bound in metres
         assert np.isfinite(observation["state"]).all()
         assert 0 <= reward <= 1
         assert not info["physics_error"]
@@ -93,8 +98,17 @@ def test_one_environment_goes_on_past_a_chunk(running: Running, probe: Path):
     env.close()
 
 
+def test_an_environment_leaves_its_server(running: Running, probe: Path):
+    keywords = {"backend": "neural", "checkpoint": f"{running.address}#probe={probe}", "num_threads": 1}
+    with nothing_left_open():
+        for _ in range(3):
+            env = gym.make_vec(PUSH, num_envs=1, **keywords)
+            env.reset(seed=0)
+            env.close()
+
+
 def test_without_a_probe_no_task_can_say_how_it_goes(running: Running):
-    with pytest.raises(CheckpointError, match=r"no task can reckon rewards.*#probe=FILE"):
+    with nothing_left_open(), pytest.raises(CheckpointError, match=r"no task can reckon rewards.*#probe=FILE"):
         gym.make_vec(PUSH, num_envs=1, backend="neural", checkpoint=running.address)
 
 
@@ -102,8 +116,42 @@ def test_a_probe_for_something_else_is_refused(running: Running, settings: Frame
     other = settings.model_copy(update={"period": 0.1})
     path = tmp_path / "other.safetensors"
     save_probe(path, Probe(ProbeSettings(frames=other, source="picture", size=16, channels=16, width=16)))
-    with pytest.raises(CheckpointError, match=r"period is 0\.1, the model has 0\.05"):
+    with nothing_left_open(), pytest.raises(CheckpointError, match=r"period is 0\.1, the model has 0\.05"):
         gym.make_vec(PUSH, num_envs=1, backend="neural", checkpoint=f"{running.address}#probe={path}")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "says"),
+    [
+        ({"scene": "blocks"}, "is for something else: state is"),
+        ({"control_mode": "joint_delta"}, "is for something else: control_mode is 'ee_delta'"),
+        ({"obs_mode": "depth", "image_size": 16}, "pictures of kind 'rgb' only"),
+        ({"obs_mode": "rgb", "camera": "wrist", "image_size": 16}, "sees through camera='front' only"),
+    ],
+)
+def test_a_refused_environment_leaves_its_server(running: Running, probe: Path, keywords: dict[str, Any], says: str):
+    address = f"{running.address}#probe={probe}"
+    with nothing_left_open(), pytest.raises((CheckpointError, TaskError), match=says):
+        gym.make_vec(PUSH, num_envs=1, backend="neural", checkpoint=address, num_threads=1, **keywords)
+
+
+def test_a_refused_model_leaves_no_physics(running: Running, probe: Path, monkeypatch: pytest.MonkeyPatch):
+    open_: list[PhysicsSimulator] = []
+    begin, close = PhysicsSimulator.__init__, PhysicsSimulator.close
+
+    def begun(self: PhysicsSimulator, *given: Any, **more: Any) -> None:
+        begin(self, *given, **more)
+        open_.append(self)
+
+    def closed(self: PhysicsSimulator) -> None:
+        close(self)
+        open_.remove(self)
+
+    monkeypatch.setattr(PhysicsSimulator, "__init__", begun)
+    monkeypatch.setattr(PhysicsSimulator, "close", closed)
+    with pytest.raises(CheckpointError, match="control_mode"):
+        gym.make_vec(PUSH, backend="neural", checkpoint=f"{running.address}#probe={probe}", control_mode="joint_delta")
+    assert not open_
 
 
 @pytest.mark.usefixtures("condition")

@@ -12,7 +12,7 @@ from pocketworlds import CheckpointError, TaskError
 from pocketworlds.agents.experience import Practice
 from pocketworlds.agents.train_probe import ProbeCourse, make_probe, train_probe
 from pocketworlds.errors import DatasetError
-from pocketworlds.world_models.checkpoint import Card
+from pocketworlds.world_models.checkpoint import Card, save_checkpoint
 from pocketworlds.world_models.external.probe import Probe, ProbeSettings, load_probe, save_probe
 from pocketworlds.world_models.external.probe_training import examine
 from pocketworlds.world_models.external.probed import Probed
@@ -98,6 +98,7 @@ def test_a_model_of_pictures_gets_states(trained: tuple[Path, dict[str, Any]]):
     assert isinstance(model, NeuralSimulator)
     assert dict(model.spec.state) == {"place": 2}
     assert (model.spec.scene_size, model.spec.robot) == (1, "toy")
+    assert model.spec.uncertainty  # two heads are apart
     episodes = squares(3, 8, seed=3)
     everyone = torch.arange(3)
     context = Context(
@@ -115,6 +116,11 @@ def test_a_model_of_pictures_gets_states(trained: tuple[Path, dict[str, Any]]):
     again = model.step(torch.tensor([1]), episodes["action"][1:2, 4])
     assert torch.equal(again.state[0], expected.state[1])
     assert torch.equal(again.uncertainty[0], expected.uncertainty[1])
+
+
+def test_one_head_alone_says_nothing_of_how_sure_it_is():
+    alone = Probe(ProbeSettings(frames=SQUARES, source="picture", size=16, channels=8, width=16, members=1))
+    assert not Probed(Moving(1), alone, Card("probe", "toy", {}), "probe.safetensors").spec.uncertainty
 
 
 @pytest.mark.parametrize(
@@ -147,6 +153,26 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path):
         load_probe(path)
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load_probe(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        ({"action_mean": [0.0, 0.0, 0.0]}, "action_mean has 3 numbers, and actions have 2"),
+        ({"action_spread": [1.0, 1.0, 1.0]}, "action_spread has 3 numbers, and actions have 2"),
+        ({"action_mean": []}, "action_mean has 0 numbers"),
+        ({"action_spread": [1.0, 0.0]}, r"action_spread\.1 as 0\.0: Input should be greater than 0"),
+        ({"spread": [1.0, 1.0, 0.0]}, r"pixels\.spread\.2 as 0\.0: Input should be greater than 0"),
+    ],
+)
+def test_actions_that_cannot_be_scaled_are_refused_when_it_is_read(pixels: dict[str, Any], says: str, tmp_path: Path):
+    probe = Probe(ProbeSettings(frames=SQUARES, source="latent", size=8, width=16, channels=8))
+    path = tmp_path / "probe.safetensors"
+    settings = probe.settings.model_dump(mode="json")
+    settings["pixels"] |= pixels
+    save_checkpoint(path, Card("probe", "toy", settings), probe.state_dict())
+    with pytest.raises(CheckpointError, match=says):
+        load_probe(path)
 
 
 def test_courses_that_make_no_sense_are_refused(tmp_path: Path):

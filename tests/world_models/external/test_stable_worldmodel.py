@@ -77,6 +77,7 @@ def test_a_probe_tells_what_latents_mean(trained: tuple[Path, dict[str, Any], La
     spec = model.spec
     assert (spec.kind, spec.context, spec.licence, spec.weights) == ("stable-worldmodel", 3, "a licence", "abc")
     assert (dict(spec.state), spec.image_size) == ({"place": 2}, (SIDE, SIDE))
+    assert spec.uncertainty
     episodes = squares(3, 10, seed=5)
     everyone = torch.arange(3)
     context = Context(
@@ -108,6 +109,13 @@ def test_probes_of_other_weights_are_refused(trained: tuple[Path, dict[str, Any]
     other = Latents(Places(), PIXELS, weights="def")
     with pytest.raises(CheckpointError, match="other weights"):
         StableWorldModelSimulator(other, probe, card, 1, licence="", device="cpu")
+
+
+def test_actions_that_a_model_of_ones_own_cannot_take_are_refused(trained: tuple[Path, dict[str, Any], Latents]):
+    probe, card = load_probe(trained[0])
+    pixels = PIXELS.model_copy(update={"action_mean": (0.0,) * 5})
+    with pytest.raises(CheckpointError, match="action_mean has 5 numbers, and actions have 2"):
+        StableWorldModelSimulator(Latents(Places(), pixels, weights="abc"), probe, card, 1, licence="", device="cpu")
 
 
 def test_modules_that_cannot_roll_out_are_refused():
