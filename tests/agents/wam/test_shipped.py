@@ -6,13 +6,13 @@ import pytest
 from pocketworlds.agents.agents import agent_files, load_agent, runs_nothing
 from pocketworlds.agents.wam.playing import Match, play_match
 from pocketworlds.agents.wam.policy import WamPolicy, tried_out
+from pocketworlds.benchmarks.suites.manifest import load_suite
 from pocketworlds.errors import CheckpointError
-from pocketworlds.registry import ENVIRONMENTS
 from pocketworlds.world_models.shipped import located
 from pocketworlds.world_models.wam.model import load_wam
 from scipy.stats import binomtest
 
-TASKS = [env_id.split("/")[1].removesuffix("-v0") for env_id in ENVIRONMENTS if not env_id.endswith("Scan-v0")]
+TASKS = [group.name for group in load_suite("core-v1").groups]
 SEED = 6_000_000
 
 
