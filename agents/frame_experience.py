@@ -31,7 +31,7 @@ def look(practice: Practice, *, camera: str, size: int, context: int) -> FrameSe
     """
     env = make_practice_env(Practice(practice.env_id, 1, keywords=practice.keywords))
     try:
-        return _settings(env, camera=camera, size=size, context=context)
+        return frame_settings(env, camera=camera, size=size, context=context)
     finally:
         env.close()
 
@@ -62,7 +62,8 @@ def record(practice: Practice, settings: FrameSettings, folder: Path, notify: No
     return shards
 
 
-def _settings(env: WorldVectorEnv, *, camera: str, size: int, context: int) -> FrameSettings:
+def frame_settings(env: WorldVectorEnv, *, camera: str, size: int, context: int) -> FrameSettings:
+    """What a model of frames of an environment sees and does: pictures of `size` pixels a side, `context` frames."""
     env.world.camera(camera)
     return FrameSettings(
         robot=env.world.robot.name,

@@ -26,7 +26,7 @@ from pocketworlds.benchmarks.watch_page import alarm_told
 from pocketworlds.cli import app
 from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.envs.state_pictures import StatePictures
-from pocketworlds.errors import MissingDependencyError, TaskError
+from pocketworlds.errors import TaskError
 from pocketworlds.world_models.wam.cloning import Cloning
 from pocketworlds.world_models.wam.model import save_model
 from pocketworlds.world_models.wam.network import Wam
@@ -34,6 +34,7 @@ from typer.testing import CliRunner, Result
 
 from .conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("opengl")
 ID, SEED, STEPS, CHUNK = "PocketWorlds/Reach-v0", 50, 12, 4
 KEYWORDS = {"max_episode_steps": STEPS, "num_threads": 1}
 
@@ -50,17 +51,6 @@ def physics(**keywords: Any) -> WorldVectorEnv:
     env = gym.make_vec(ID, num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **{**KEYWORDS, **keywords}).unwrapped
     assert isinstance(env, WorldVectorEnv)
     return env
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _drawing() -> None:
-    env = physics()
-    try:
-        env.simulator.renderer_info(width=16, height=16)
-    except MissingDependencyError:
-        pytest.skip("OpenGL does not draw on this machine: no films to look at")
-    finally:
-        env.close()
 
 
 @pytest.fixture(scope="module")

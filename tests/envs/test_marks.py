@@ -15,6 +15,7 @@ from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.envs.marks import GREEN
 from pocketworlds.envs.rendering import pose
 
+pytestmark = pytest.mark.usefixtures("opengl")
 ALL = np.arange(4)
 WARP = pytest.param(
     "warp",

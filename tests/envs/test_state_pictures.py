@@ -10,7 +10,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.envs.state_pictures import StatePictures
-from pocketworlds.errors import MissingDependencyError, TaskError
+from pocketworlds.errors import TaskError
 from scipy.spatial.transform import Rotation
 
 ALL = np.arange(2)
@@ -77,14 +77,12 @@ def test_what_a_state_does_not_tell_stays_and_axes_are_made_square() -> None:
     env.close()
 
 
+@pytest.mark.usefixtures("opengl")
 def test_the_picture_of_a_state_is_that_of_physics() -> None:
     here, there = made("Lift"), made("Lift")
     state = moved(there)
     pictures = StatePictures(here)
-    try:
-        drawn = pictures.draw(ALL, state, width=96, height=72)
-    except MissingDependencyError:
-        pytest.skip("OpenGL does not draw on this machine: no pictures to compare")
+    drawn = pictures.draw(ALL, state, width=96, height=72)
     true, before = (
         env.simulator.images(ALL, "front", ("rgb",), width=96, height=72, fine=True)["rgb"].astype(int)
         for env in (there, here)

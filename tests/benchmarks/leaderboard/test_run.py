@@ -30,7 +30,7 @@ from pocketworlds.benchmarks.suites.definitions import Part
 from pocketworlds.benchmarks.suites.freeze import freeze_group
 from pocketworlds.benchmarks.suites.manifest import Suite, load_suite
 from pocketworlds.envs import WorldVectorEnv
-from pocketworlds.errors import AgentError, MissingDependencyError, SuiteError
+from pocketworlds.errors import AgentError, SuiteError
 
 PARTS = (
     Part("Reach", "PocketWorlds/Reach-v0", "", seed=5, episodes=9),
@@ -272,17 +272,10 @@ def test_jerk_is_that_of_the_smoothest_way_from_here_to_there() -> None:
     assert np.isnan(jerk(np.zeros((1, 30, 3)), 0.05)[0])
 
 
+@pytest.mark.usefixtures("opengl")
 def test_films_show_the_episodes_of_the_run(suite: Path, tmp_path: Path) -> None:
     told = load_suite(suite)
     played = run_suite(Order(str(suite), "expert@1.0"), tmp_path)
-    env = gym.make_vec("PocketWorlds/Reach-v0", num_envs=1).unwrapped
-    assert isinstance(env, WorldVectorEnv)
-    try:
-        env.simulator.renderer_info(width=16, height=16)
-    except MissingDependencyError:
-        pytest.skip("OpenGL does not draw on this machine: no films to look at")
-    finally:
-        env.close()
     found = film_run(played, told, tmp_path, address="expert@1.0", count=2)
     assert found.left_out == ()
     films = sorted(file.name for file in (tmp_path / "videos").glob("*.mp4"))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from pocketworlds import CheckpointError, TaskError
+from pocketworlds.agents.frame_experience import frame_settings
 from pocketworlds.envs import VectorEnvWarning, check_vector_env
-from pocketworlds.envs.backends.frame_vectors import SensorVectors, scene_size
 from pocketworlds.envs.backends.physics import PhysicsSimulator
 from pocketworlds.world_models.external.cosmos3 import Cosmos3Model, Cosmos3Options
 from pocketworlds.world_models.external.probe import Probe, ProbeSettings, save_probe
@@ -28,15 +28,7 @@ PUSH = "PocketWorlds/Push-v0"
 @pytest.fixture(scope="module")
 def settings() -> FrameSettings:
     env = gym.make_vec(PUSH, num_envs=1).unwrapped
-    found = FrameSettings(
-        robot=env.world.robot.name,
-        control_mode=env.config.control_mode,
-        action_size=env.simulator.action_size,
-        state=SensorVectors(env.sensors()).layout,
-        scene_size=scene_size(env.world),
-        image_size=(16, 16),
-        context=2,
-    )
+    found = frame_settings(env, camera="front", size=16, context=2)
     env.close()
     return found
 
