@@ -20,7 +20,7 @@ from ..world_models.hybrid.dynamics import Dynamics
 from ..world_models.hybrid.model import load_model, save_model
 from ..world_models.hybrid.trust import Trust
 from .experience import Practice
-from .play import MixedPlay
+from .play import make_play
 
 Notify = Callable[[int, int], None]
 """Is told how many practices were rehearsed, and how many there are."""
@@ -87,7 +87,7 @@ def recalibrate(checkpoint: Path, out: Path, notify: Notify | None = None) -> Dy
 
 
 def rehearse(practice: Practice, checkpoint: Path) -> Rehearsal:
-    """Plays a practice's episodes on both backends; actions are what was played in physics (`play.MixedPlay`).
+    """Plays a practice's episodes on both backends; actions are what was played in physics (`play.make_play`).
 
     Raises:
         TaskError: see `WorldVectorEnv`. CheckpointError: the model cannot be used.
@@ -101,22 +101,19 @@ def rehearse(practice: Practice, checkpoint: Path) -> Rehearsal:
     assert isinstance(dreamt, WorldVectorEnv)
     assert isinstance(dreamt.simulator, NeuralSimulator)
     try:
-        for env in (real, dreamt):
-            env.reset(seed=practice.seed)
-        play, signs, rows = (
-            MixedPlay(real, practice.seed),
-            dreamt.simulator.confidence.signs,
-            torch.arange(real.num_envs),
-        )
+        dreamt.reset(seed=practice.seed)
+        observation, _ = real.reset(seed=practice.seed)
+        play = make_play(real, practice.seed, practice.policies())
+        signs, rows = dreamt.simulator.confidence.signs, torch.arange(real.num_envs)
         error, numbers, recent = [], [], []
         good = np.ones(practice.episodes, dtype=np.bool_)
         for _ in range(int(real.max_episode_steps or 0)):
-            action = play.act()
-            for env in (real, dreamt):
-                *_, info = env.step(action)
+            action = play.act(observation)
+            for env in (dreamt, real):  # whoever plays sees physics
+                observation, *_, info = env.step(action)
                 if info["physics_error"].any():
                     good &= ~info["physics_error"]
-                    env.reset(options={"reset_mask": info["physics_error"]})
+                    observation, _ = env.reset(options={"reset_mask": info["physics_error"]})
             error.append(_apart(real.sensors(), dreamt.sensors()))
             numbers.append(signs.numbers(rows).numpy())
             recent.append(signs.recent.numpy().copy())

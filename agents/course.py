@@ -55,6 +55,7 @@ class NeuralSettings(PracticeSettings):
     train: TrainSettings = TrainSettings()
     members: Annotated[int, Field(ge=1, le=16)] = 3
     width: Annotated[int, Field(ge=8, le=2048)] = 192
+    rounds: Annotated[int, Field(ge=0, le=3)] = 0
 
 
 def read_settings(overrides: Sequence[str]) -> NeuralSettings:
@@ -78,7 +79,7 @@ def make_course(settings: NeuralSettings) -> Course:
     """
     practices = make_practices(settings)
     train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
-    return Course(practices, train, members=settings.members, width=settings.width)
+    return Course(practices, train, members=settings.members, width=settings.width, rounds=settings.rounds)
 
 
 def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, ...]:

@@ -1,9 +1,10 @@
-"""Plays in physics, with actions of mixed quality (`play`), so that a world model learns from it."""
+"""Plays in physics (`play`), so that a world model learns from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -16,7 +17,8 @@ from ..envs import WorldVectorEnv
 from ..envs.backends.physics import PhysicsSimulator
 from ..envs.backends.places import Places
 from ..world_models.hybrid.experience import Experience
-from .play import MixedPlay
+from .play import make_play
+from .sb3_policy import SB3Policy
 
 Array = NDArray[Any]
 Notify = Callable[[int, int], None]
@@ -30,6 +32,7 @@ class Practice:
     Attributes:
         env_id, keywords: of `gym.make_vec`. episodes: how many. seed: of the first; episode i has the seed after i
             others. num_envs: worlds at once; results do not depend on how many threads step them.
+        players: folders of policies (`sb3_policy.SB3Policy`) that play it; nobody: it is play of mixed quality.
     """
 
     env_id: str
@@ -37,6 +40,15 @@ class Practice:
     seed: int = 0
     num_envs: int = 256
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    players: tuple[str, ...] = ()
+
+    def policies(self) -> list[SB3Policy]:
+        """Those who play.
+
+        Raises:
+            TaskError: see `SB3Policy`.
+        """
+        return [SB3Policy(Path(folder)) for folder in self.players]
 
 
 class Watcher(Protocol):
@@ -77,10 +89,10 @@ def gather(practice: Practice, notify: Notify | None = None) -> Experience:
     count = env.num_envs
     assert isinstance(env.simulator, PhysicsSimulator)
     try:
-        memory = _Memory(env, env.simulator)
+        memory, policies = _Memory(env, env.simulator), practice.policies()
         done = 0
         while done < practice.episodes:
-            play(env, memory, practice.seed + done)
+            play(env, memory, practice.seed + done, policies)
             done += count
             if notify is not None:
                 notify(min(done, practice.episodes), practice.episodes)
@@ -89,18 +101,18 @@ def gather(practice: Practice, notify: Notify | None = None) -> Experience:
         env.close()
 
 
-def play(env: WorldVectorEnv, watcher: Watcher, seed: int) -> None:
-    """One episode of every world of an environment that does not reset by itself."""
-    env.reset(seed=seed)
+def play(env: WorldVectorEnv, watcher: Watcher, seed: int, policies: Sequence[SB3Policy] = ()) -> None:
+    """One episode of every world of an environment that does not reset by itself; see `make_play`."""
+    observation, _ = env.reset(seed=seed)
     watcher.begin()
-    mixed = MixedPlay(env, seed)
+    players = make_play(env, seed, policies)
     for _ in range(int(env.max_episode_steps or 0)):
-        action = mixed.act()
-        *_, info = env.step(action)
+        action = players.act(observation)
+        observation, *_, info = env.step(action)
         watcher.add(action)
         if info["physics_error"].any():
             watcher.drop(info["physics_error"])
-            env.reset(options={"reset_mask": info["physics_error"]})
+            observation, _ = env.reset(options={"reset_mask": info["physics_error"]})
 
 
 class _Memory:

@@ -1,5 +1,7 @@
 """Makes a neural simulator: plays in physics, learns from it, and writes a checkpoint.
 
+In each of `rounds` policies then learn in the model, by reinforcement, and play in physics; from that it is made anew.
+
 Everything is kept as it is made: what was played, set by set, and where training is. The same command goes on after an
 interruption, and a change of what was asked for begins anew.
 """
@@ -7,8 +9,9 @@ interruption, and a change of what was asked for begins anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 
@@ -24,6 +27,7 @@ from ..world_models.hybrid.training import TrainConfig, Trainer
 from .calibration import calibrate
 from .experience import Practice, gather
 from .keeping import digest, plain, train_on
+from .learners import Learning, challenge
 
 Notify = Callable[[str, float], None]
 """Is told a stage and how much of it is done."""
@@ -38,12 +42,15 @@ class Course:
 
     Attributes:
         practices: what is played. train: how it is learned. members, width: of its networks.
+        rounds, learning: how often policies learn in the model and play what it then learns from, too; how they do.
     """
 
     practices: tuple[Practice, ...]
     train: TrainConfig
     members: int = 3
     width: int = 192
+    rounds: int = 0
+    learning: Learning = field(default_factory=Learning)
 
 
 @dataclass(frozen=True)
@@ -64,22 +71,38 @@ def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynam
     Raises:
         TaskError: the practices are not for one robot, or a keyword makes no sense.
     """
+    bare = work / "model.safetensors"
+    grown = course
+    for number in range(1, course.rounds + 1):
+        _learn(grown, work, bare, notify)
+        more = [challenge(each, bare, course.learning, number, work, notify) for each in course.practices]
+        grown = replace(grown, practices=(*grown.practices, *more))
+    lesson, dynamics = _learn(grown, work, bare, notify)
+    trust = calibrate(grown.practices, bare, lambda done, count: notify("rehearsing", done / count))
+    notify("rehearsing", 1.0)
+    save_model(out, dynamics, trust, robot=lesson.robot, trained_on=_told(grown, lesson))
+    return dynamics
+
+
+def _learn(course: Course, work: Path, bare: Path, notify: Notify) -> tuple[Lesson, Dynamics]:
+    """Plays, trains, and writes the checkpoint `bare`, which does not know yet how far to trust it."""
     lesson = prepare(course, work, notify)
     dynamics = Dynamics(lesson.shape, seed=course.train.seed)
     trainer = Trainer(dynamics, lesson.geometry, lesson.experience, course.train)
-    kept = work / f"training-{digest(asdict(course))}.safetensors"
+    kept = work / f"training-{digest(asdict(replace(course, rounds=0)))}.safetensors"
     train_on(trainer, kept, course.train.steps, lambda share: notify("training", share))
-    told = {
-        "practices": [plain(each) for each in course.practices],
+    save_model(bare, dynamics, robot=lesson.robot, trained_on=_told(course, lesson))
+    return lesson, dynamics
+
+
+def _told(course: Course, lesson: Lesson) -> dict[str, Any]:
+    """What the card says. Policies stay where they are: their files hold code, and no card is to have such read."""
+    return {
+        "practices": [plain(each) for each in course.practices if not each.players],
+        "played_by_learners": sum(each.episodes for each in course.practices if each.players),
         "scenes": lesson.scenes,
         "frames": len(lesson.experience),
     }
-    bare = work / "model.safetensors"
-    save_model(bare, dynamics, robot=lesson.robot, trained_on=told)
-    trust = calibrate(course.practices, bare, lambda done, count: notify("rehearsing", done / count))
-    notify("rehearsing", 1.0)
-    save_model(out, dynamics, trust, robot=lesson.robot, trained_on=told)
-    return dynamics
 
 
 def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
@@ -87,34 +110,43 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
     if not course.practices:
         raise TaskError("there is nothing to practise; give at least one environment")
     work.mkdir(parents=True, exist_ok=True)
-    forms, scenes, sets = [], [], []
+    forms: dict[str, _Forms] = {}
+    firsts, sets, count = [], [], 0
     for practice in course.practices:
-        forms.append(_look(practice))
+        place = digest([practice.env_id, plain(practice)["keywords"]])
+        if place not in forms:
+            forms[place] = _look(practice, count)
+            count += len(forms[place].scenes)
+        firsts.append(forms[place].first)
         file = work / f"played-{digest(plain(practice))}.safetensors"
         if not file.exists():
             stage = f"playing {practice.env_id.removeprefix('PocketWorlds/')}"
             gather(practice, lambda done, count, stage=stage: notify(stage, done / count)).save(file)  # type: ignore[misc]
         sets.append(Experience.load(file))
-        scenes.append(len(forms[-1].scenes))
-    name, robot, shape = forms[0].name, forms[0].robot, forms[0].shape
-    for form, practice in zip(forms, course.practices, strict=True):
+    first, *others = forms.values()
+    name, shape = first.name, first.shape
+    for form in others:
         if form.name != name:
-            raise TaskError(f"a model is for one robot; {practice.env_id} has {form.name!r}, the first has {name!r}")
-    parts = any(form.shape.parts for form in forms)
+            raise TaskError(f"a model is for one robot; {form.env_id} has {form.name!r}, the first has {name!r}")
+    parts = any(form.shape.parts for form in forms.values())
     sizes = {**asdict(shape), "parts": parts, "members": course.members, "width": course.width}
     halves = [each.parted(HELD_OUT) for each in sets]
     return Lesson(
         robot=name,
-        scenes=sorted({scene for form in forms for scene in form.names}),
+        scenes=sorted({scene for form in forms.values() for scene in form.names}),
         shape=Shape(**sizes),
-        geometry=Geometry(robot, [scene for form in forms for scene in form.scenes]),
-        experience=Experience.joined([first for first, _ in halves], scenes),
-        held_out=Experience.joined([second for _, second in halves], scenes),
+        geometry=Geometry(first.robot, [scene for form in forms.values() for scene in form.scenes]),
+        experience=Experience.joined([most for most, _ in halves], firsts),
+        held_out=Experience.joined([rest for _, rest in halves], firsts),
     )
 
 
 @dataclass(frozen=True)
 class _Forms:
+    """What there is in an environment; `first`: the number of the first of its scenes."""
+
+    env_id: str
+    first: int
     name: str
     shape: Shape
     robot: RobotForm
@@ -122,12 +154,14 @@ class _Forms:
     names: Sequence[str]
 
 
-def _look(practice: Practice) -> _Forms:
+def _look(practice: Practice, first: int) -> _Forms:
     env = gym.make_vec(practice.env_id, num_envs=1, **dict(practice.keywords)).unwrapped
     assert isinstance(env, WorldVectorEnv)
     try:
         robot = robot_form(env.world)
         return _Forms(
+            env_id=practice.env_id,
+            first=first,
             name=env.world.robot.name,
             shape=model_shape(env.world, robot),
             robot=robot,

@@ -111,8 +111,6 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             for world in self.worlds
         )
         self.task.join(self.tasks)
-        self.simulator: Simulator = make_simulator(self.config, self.worlds, self.num_envs)
-        self.simulator.mark(self.task.mark())
         samplers = [
             EpisodeSampler(world, task, joint_noise=self.config.joint_noise, object_jitter=self.config.object_jitter)
             for world, task in zip(self.worlds, self.tasks, strict=True)
@@ -122,12 +120,18 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
         self._instructions = np.full(self.num_envs, "", dtype=object)
         self._all = np.arange(self.num_envs)
-        self.single_action_space = gym.spaces.Box(-1, 1, (self.simulator.action_size,), np.float32)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._measuring = Measuring(self.worlds, self.num_envs)
         self._keys = np.zeros(self.num_envs, dtype=np.uint64)
         self._warned = False
-        self._observer = Observer(self.config, self.task, self.simulator, self._measured)
+        self.simulator: Simulator = make_simulator(self.config, self.worlds, self.num_envs)
+        try:
+            self.simulator.mark(self.task.mark())
+            self._observer = Observer(self.config, self.task, self.simulator, self._measured)
+        except BaseException:
+            self.simulator.close()  # nobody else can: there is no environment
+            raise
+        self.single_action_space = gym.spaces.Box(-1, 1, (self.simulator.action_size,), np.float32)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.single_observation_space = self._observer.space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...agents.ppo import SETTINGS, Settings
 from ...agents.sb3_policy import POLICY
+from ...agents.snapshots import train
 from ...errors import TaskError
 from . import exploit, films, ood, ranking, speed, transfer
 from .control import control
@@ -23,7 +24,6 @@ from .record import FIRST_SEED, Notify, Record, record
 from .replay import replay
 from .report import Audit, plain
 from .subject import Subject, length
-from .training import train
 
 SECTIONS = ("replay", "control", "ranking", "ood", "speed", "films", "exploit", "transfer")
 USUAL = SECTIONS[:-2]

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from ...agents.ppo import Settings
+from ...agents.snapshots import Snapshot, train
 from ..statistics import interquartile_mean, stratified_bootstrap
 from .exploit import has_guard
 from .ranking import Entrant, succeed
 from .record import Notify
 from .subject import Subject, guard
-from .training import Snapshot, train
 
 SEED_SHIFT = 3_000_000
 PHYSICS, MODEL, UNGUARDED = "physics", "model", "model, guard off"

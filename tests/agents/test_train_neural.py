@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +14,8 @@ from pocketworlds import TaskError
 from pocketworlds.agents.calibration import recalibrate
 from pocketworlds.agents.course import ALONE, make_course, read_settings
 from pocketworlds.agents.experience import Practice, gather
+from pocketworlds.agents.learners import APART, Learning
+from pocketworlds.agents.play import make_play
 from pocketworlds.agents.train_neural import Course, prepare, train_neural
 from pocketworlds.errors import CheckpointError
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
@@ -104,6 +108,56 @@ def test_a_model_is_rehearsed_again_and_learns_nothing_more(tmp_path: Path):
     save_model(forgot, dynamics, robot=card.robot)
     with pytest.raises(CheckpointError, match="does not say what it was made from"):
         recalibrate(forgot, again)
+
+
+def test_policies_that_learned_in_the_model_play_what_it_learns_next(tmp_path: Path):
+    """Other things happen than with experts, each policy plays, and doing it again does nothing anew."""
+    learning = Learning(trainings=1, steps=8192, kept=2, share=0.5)
+    first, told = course("Push-v0"), []
+    asked = replace(first, rounds=1, learning=learning)
+    work, out = tmp_path / "work", tmp_path / "made.safetensors"
+    train_neural(asked, work, out, lambda stage, share: told.append(stage))
+    assert list(dict.fromkeys(told)) == ["playing Push-v0", "training", "learning Push-v0 in the model", "rehearsing"]
+    card = load_model(out)[2]
+    assert card.trained_on["played_by_learners"] == 6
+    assert [each["players"] for each in card.trained_on["practices"]] == [[]]
+    assert card.trained_on["frames"] == (11 + 5) * 21  # of 12 and of 6 episodes the last one is held out
+    (learners,) = work.glob("learners-*")
+    players = tuple(str(learners / name) for name in ("00", "01"))
+    (practice,) = first.practices
+    played = gather(replace(practice, episodes=6, seed=practice.seed + APART, players=players))
+    experts = gather(replace(practice, episodes=6, seed=practice.seed + APART))
+    assert torch.equal(played.poses[played.age == 0], experts.poses[experts.age == 0])
+    assert not torch.equal(played.targets, experts.targets)
+    kept = [*work.glob("played-*"), *learners.rglob("*")]
+    before = {file: file.stat().st_mtime_ns for file in kept}
+    train_neural(asked, work, out, quiet)
+    assert {file: file.stat().st_mtime_ns for file in kept} == before
+
+
+def test_worlds_are_played_by_policies_with_more_or_less_noise(tmp_path: Path):
+    """Two policies that always say one thing: each plays half of the worlds, a quarter of these without noise."""
+
+    class Always:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def act(self, observations: np.ndarray) -> np.ndarray:
+            return np.full((len(observations), 7), self.value, dtype=np.float32)
+
+    env = gym.make_vec("PocketWorlds/Reach-v0", num_envs=200).unwrapped
+    observation, _ = env.reset(seed=0)
+    policies: Any = [Always(-0.5), Always(0.5)]
+    one, two = (make_play(env, 3, policies) for _ in range(2))
+    seen = np.stack([one.act(observation) for _ in range(50)])
+    assert np.array_equal(seen, np.stack([two.act(observation) for _ in range(50)]))
+    env.close()
+    still = (np.ptp(seen, axis=0) == 0).all(axis=1)
+    assert 0.1 < still.mean() < 0.4
+    assert set(np.unique(seen[:, still])) == {-0.5, 0.5}
+    assert np.abs(seen).max() == 1
+    side = np.sign(seen.mean(axis=(0, 2)))
+    assert 60 < (side > 0).sum() < 140
 
 
 def test_training_that_was_interrupted_ends_as_if_it_had_not_been(tmp_path: Path):

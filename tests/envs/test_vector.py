@@ -10,6 +10,8 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from pocketworlds import TaskError
+from pocketworlds.envs.backends.physics import PhysicsSimulator
+from pocketworlds.envs.tasks.reach import Reach
 
 ID = "PocketWorlds/Scan-v0"
 
@@ -238,3 +240,17 @@ def test_bad_arguments():
         make(0)
     with pytest.raises(TaskError, match="autoreset_mode"):
         make(2, autoreset_mode="sometimes")
+
+
+def test_a_simulator_that_fits_no_task_is_closed(monkeypatch: pytest.MonkeyPatch):
+    """A task of the user's that cannot be observed leaves no connection and no graphics behind."""
+    closed = []
+
+    def broken(self: Reach, sensors: Any) -> dict[str, Any]:
+        raise KeyError("my_sensor")
+
+    monkeypatch.setattr(Reach, "observe", broken)
+    monkeypatch.setattr(PhysicsSimulator, "close", lambda self: closed.append(self))
+    with pytest.raises(KeyError, match="my_sensor"):
+        gym.make_vec("PocketWorlds/Reach-v0", num_envs=2)
+    assert len(closed) == 1

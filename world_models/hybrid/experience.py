@@ -88,13 +88,12 @@ class Experience(Rows):
         return ((wide > 0) & (self.left > 0)).nonzero()[:, 0]
 
     @classmethod
-    def joined(cls, several: Sequence[Experience], scenes: Sequence[int]) -> Experience:
-        """Frames of several sets, with so and so many `scenes` each, which are numbered on.
+    def joined(cls, several: Sequence[Experience], firsts: Sequence[int]) -> Experience:
+        """Frames of several sets, whose scenes are numbered on from `firsts`.
 
         Where one has fewer things than another, it is filled up.
         """
         bodies, parts = max(each.poses.shape[1] for each in several), max(each.part.shape[1] for each in several)
-        firsts = [sum(scenes[:k]) for k in range(len(several))]
         filled = [each._filled(first, bodies, parts) for each, first in zip(several, firsts, strict=True)]
         return cls(**{item.name: torch.cat([getattr(each, item.name) for each in filled]) for item in fields(cls)})
 

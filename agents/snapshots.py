@@ -1,4 +1,4 @@
-"""PPO in physics or in the model, with policies kept along the way: what is ranked, and what transfers."""
+"""PPO in physics or in a model, with policies kept along the way."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ...agents.ppo import Settings, make_ppo
-from ...agents.sb3 import SB3VecEnv, make_sb3_env
-from ...agents.sb3_policy import save_policy
-from ...errors import TaskError
-from ...folders import new_folder
+from ..errors import TaskError
+from ..folders import new_folder
+from .ppo import Settings, make_ppo
+from .sb3 import SB3VecEnv, make_sb3_env
+from .sb3_policy import save_policy
 
 TOLD = "training.json"
 
