@@ -55,6 +55,7 @@ class NeuralSettings(PracticeSettings):
     train: TrainSettings = TrainSettings()
     members: Annotated[int, Field(ge=1, le=16)] = 3
     width: Annotated[int, Field(ge=8, le=2048)] = 192
+    depth: Annotated[int, Field(ge=1, le=16)] = 3
     rounds: Annotated[int, Field(ge=0, le=3)] = 0
 
 
@@ -79,7 +80,8 @@ def make_course(settings: NeuralSettings) -> Course:
     """
     practices = make_practices(settings)
     train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
-    return Course(practices, train, members=settings.members, width=settings.width, rounds=settings.rounds)
+    sizes = {name: getattr(settings, name) for name in ("members", "width", "depth", "rounds")}
+    return Course(practices, train, **sizes)
 
 
 def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, ...]:

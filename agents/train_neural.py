@@ -1,6 +1,7 @@
 """Makes a neural simulator: plays in physics, learns from it, and writes a checkpoint.
 
-In each of `rounds` policies then learn in the model, by reinforcement, and play in physics; from that it is made anew.
+In each of `rounds` a model is made that trains half as long; policies learn in it, by reinforcement, and play in
+physics; the next is made from that, too.
 
 Everything is kept as it is made: what was played, set by set, and where training is. The same command goes on after an
 interruption, and a change of what was asked for begins anew.
@@ -41,7 +42,7 @@ class Course:
     """What a model is made from.
 
     Attributes:
-        practices: what is played. train: how it is learned. members, width: of its networks.
+        practices: what is played. train: how it is learned. members, width, depth: of its networks, see `Shape`.
         rounds, learning: how often policies learn in the model and play what it then learns from, too; how they do.
     """
 
@@ -49,6 +50,7 @@ class Course:
     train: TrainConfig
     members: int = 3
     width: int = 192
+    depth: int = 3
     rounds: int = 0
     learning: Learning = field(default_factory=Learning)
 
@@ -74,7 +76,7 @@ def train_neural(course: Course, work: Path, out: Path, notify: Notify) -> Dynam
     bare = work / "model.safetensors"
     grown = course
     for number in range(1, course.rounds + 1):
-        _learn(grown, work, bare, notify)
+        _learn(replace(grown, train=replace(grown.train, steps=-(-grown.train.steps // 2))), work, bare, notify)
         more = [challenge(each, bare, course.learning, number, work, notify) for each in course.practices]
         grown = replace(grown, practices=(*grown.practices, *more))
     lesson, dynamics = _learn(grown, work, bare, notify)
@@ -129,7 +131,7 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
         if form.name != name:
             raise TaskError(f"a model is for one robot; {form.env_id} has {form.name!r}, the first has {name!r}")
     parts = any(form.shape.parts for form in forms.values())
-    sizes = {**asdict(shape), "parts": parts, "members": course.members, "width": course.width}
+    sizes = {**asdict(shape), "parts": parts, **{name: getattr(course, name) for name in ("members", "width", "depth")}}
     halves = [each.parted(HELD_OUT) for each in sets]
     return Lesson(
         robot=name,

@@ -40,7 +40,8 @@ class Shape:
     Attributes:
         links, points, actuators, forces: of the robot, see `State` and `Hand`. fingers: links beyond the hand's frame,
             grips: actuators that move them. keep: share of a servo's filtered target that is left after a period.
-        parts: whether there are any. members: networks of an ensemble. width: of their hidden layers.
+        parts: whether there are any. members: networks of an ensemble. width: of their hidden layers, two of them, of
+            the robot's `depth`: in contact its motion hangs on more than anything else's.
         servos: of each actuator the link whose joint it moves alone, or -1; empty: what servos lag behind is not seen.
     """
 
@@ -54,6 +55,7 @@ class Shape:
     parts: bool
     members: int = 3
     width: int = 192
+    depth: int = 2
     servos: tuple[int, ...] = ()
 
 
@@ -82,7 +84,7 @@ class Dynamics(nn.Module):
         super().__init__()
         self.shape = shape
         generator = torch.Generator().manual_seed(seed)
-        points, hidden = shape.points, [shape.width, shape.width]
+        points = shape.points
         self._fingers, self._grips = list(shape.fingers), list(shape.grips)
         self._servos = [number for number, link in enumerate(shape.servos) if link >= 0]
         self._served = [shape.servos[number] for number in self._servos]
@@ -106,7 +108,11 @@ class Dynamics(nn.Module):
         self.networks = nn.ModuleDict(
             {
                 # Forces are told and lead to nothing: how sure they are is not asked.
-                name: Ensemble(1 if name == "force" else shape.members, [size, *hidden, out], generator)
+                name: Ensemble(
+                    1 if name == "force" else shape.members,
+                    [size, *[shape.width] * (shape.depth if name == "robot" else 2), out],
+                    generator,
+                )
                 for name, (size, out) in sizes.items()
             }
         )

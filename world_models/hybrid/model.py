@@ -18,6 +18,8 @@ from .trust import Trust
 KIND = "hybrid"
 _DYNAMICS, _TRUST = "dynamics/", "trust/"
 _USUAL = f"{_TRUST}usual"
+_LATER: Mapping[str, Any] = {"servos": (), "depth": 2}
+"""What cards of models do not say that were made before there was a choice."""
 
 
 def save_model(path: Path, dynamics: Dynamics, trust: Trust | None = None, *, robot: str, **told: Any) -> None:
@@ -62,7 +64,7 @@ def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:
         CheckpointError: they do not go together; the message says what differs.
     """
     for item in fields(Shape):
-        if item.name in {"parts", "members", "width"} or (item.name == "servos" and not model.servos):
+        if item.name in {"parts", "members", "width", "depth"} or (item.name == "servos" and not model.servos):
             continue
         ours, theirs = getattr(wanted, item.name), getattr(model, item.name)
         if ours != theirs:
@@ -80,9 +82,8 @@ def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:
 def _shape(path: str | Path, settings: Mapping[str, Any]) -> Shape:
     found: dict[str, Any] = {}
     for item in fields(Shape):
-        value = settings.get(item.name)
+        value = settings.get(item.name, _LATER.get(item.name))
         if item.name == "servos":
-            value = settings.get(item.name, ())  # models made before do not see them
             good = isinstance(value, (list, tuple)) and all(_whole(entry, 4096) or entry == -1 for entry in value)
             value = tuple(value) if good else value
         elif item.name in {"fingers", "grips"}:
