@@ -115,6 +115,9 @@ def _arm_model(robot: Arm) -> mujoco.MjModel:
     for parts in (spec.geoms, spec.actuators, spec.sensors, spec.tendons, spec.equalities, spec.excludes, spec.keys):
         for part in list(parts):
             spec.delete(part)
+    for joint in list(spec.joints):
+        if joint.name not in robot.arm_joints:
+            spec.delete(joint)
     base = spec.body(robot.root)
     base.pos, base.quat = [0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]
     return spec.compile()
