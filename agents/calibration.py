@@ -69,6 +69,8 @@ def calibrate(practices: Sequence[Practice], checkpoint: Path, notify: Notify | 
 def recalibrate(checkpoint: Path, out: Path, notify: Notify | None = None) -> Dynamics:
     """Writes a model anew that is rehearsed again, in what its card says it was made from; it learns nothing more.
 
+    What policies played that had learned in it is not rehearsed: they are not on the card. It then doubts more there.
+
     Raises:
         CheckpointError: it cannot be used, or its card does not say what it was made from. TaskError: see `rehearse`.
     """
