@@ -53,11 +53,11 @@ def rewritten(model: Path, *, card: dict | None = None, **changed: torch.Tensor 
 BIAS = "dynamics/robot_linear.bias"
 
 
-def test_models_that_do_not_see_how_servos_lag_are_still_read(model: Path, tmp_path: Path):
-    seeing = replace(SHAPE, servos=(0, 1, 2, 3, 4, 5, 6, -1))
+def test_models_made_before_there_was_a_choice_are_still_read(model: Path, tmp_path: Path):
+    seeing = replace(SHAPE, servos=(0, 1, 2, 3, 4, 5, 6, -1), depth=3)
     save_model(tmp_path / "seeing.safetensors", Dynamics(seeing), robot="panda")
     assert load_model(tmp_path / "seeing.safetensors")[0].shape == seeing
-    old = {name: value for name, value in asdict(SHAPE).items() if name != "servos"}
+    old = {name: value for name, value in asdict(SHAPE).items() if name not in {"servos", "depth"}}
     rewritten(model, card={"settings": old})
     assert load_model(model)[0].shape == SHAPE
     check_shape(model, SHAPE, seeing)
@@ -80,6 +80,9 @@ def test_models_that_do_not_see_how_servos_lag_are_still_read(model: Path, tmp_p
         ({}, {"settings": asdict(SHAPE) | {"width": 10**9}}, "gives width as 1000000000"),
         ({}, {"settings": asdict(SHAPE) | {"fingers": "7"}}, "gives fingers as '7'"),
         ({}, {"settings": asdict(SHAPE) | {"width": 16}}, "its model needs"),
+        ({}, {"settings": asdict(SHAPE) | {"depth": 3}}, "its model needs"),
+        ({}, {"settings": asdict(SHAPE) | {"depth": "3"}}, "gives depth as '3'"),
+        ({}, {"settings": asdict(SHAPE) | {"depth": 4096, "width": 4096}}, "its model needs more than"),
         ({}, {"settings": asdict(SHAPE) | {"servos": [0, -2]}}, "gives servos as"),
         ({}, {"settings": asdict(SHAPE) | {"servos": "7"}}, "gives servos as '7'"),
     ],

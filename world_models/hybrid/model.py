@@ -40,7 +40,11 @@ def load_model(path: str | Path) -> tuple[Dynamics, Trust, Card]:
     card, tensors = load_checkpoint(path)
     if card.kind != KIND:
         raise CheckpointError(f"{path} is a model of kind {card.kind!r}, not {KIND!r}")
-    dynamics, trust = Dynamics(_shape(path, card.settings)), Trust()
+    shape = _shape(path, card.settings)
+    least, held = shape.members * shape.width**2 * max(shape.depth - 1, 1), sum(map(torch.numel, tensors.values()))
+    if least > held:  # before room is made for what a card claims
+        raise CheckpointError(f"{path}: its model needs more than {least} numbers, it holds {held}; copy it again")
+    dynamics, trust = Dynamics(shape), Trust()
     usual = tensors.get(_USUAL)
     if usual is not None and usual.shape == (2,):  # made before the robot's motion was looked at: never unusual
         tensors[_USUAL] = torch.cat([usual, trust.usual[2:]])
