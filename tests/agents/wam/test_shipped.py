@@ -12,7 +12,7 @@ from pocketworlds.world_models.shipped import located
 from pocketworlds.world_models.wam.model import load_wam
 from scipy.stats import binomtest
 
-TASKS = [group.name for group in load_suite("core-v1").groups]
+TASKS = [*(group.name for group in load_suite("core-v1").groups), "HandLift"]
 SEED = 6_000_000
 
 
