@@ -109,9 +109,12 @@ DEFINITIONS = {
         ),
         Definition(
             "scan-v1",
-            "The same agents in scenes that a simulated phone filmed and in scans of them: does a scan rank them as the "
-            "scene itself does?",
-            (*_scans("a", {"Lift": "box_2", "Push": "book_1", "PickPlace": "box_2"}),),
+            "The same agents in scenes that a simulated phone filmed and in scans of them: does a scan rank them as "
+            "the scene itself does?",
+            (
+                *_scans("a", {"Lift": "box_2", "Push": "book_1", "PickPlace": "box_2"}),
+                *_scans("b", {"Lift": "box_1", "Push": "book_1", "PickPlace": "box_1"}),
+            ),
         ),
     )
 }
