@@ -112,8 +112,9 @@ DEFINITIONS = {
             "The same agents in scenes that a simulated phone filmed and in scans of them: does a scan rank them as "
             "the scene itself does?",
             (
-                *_scans("a", {"Lift": "box_2", "Push": "book_1", "PickPlace": "box_2"}),
-                *_scans("b", {"Lift": "box_1", "Push": "book_1", "PickPlace": "box_1"}),
+                *_scans("a", {"Lift": "box_2", "PickPlace": "box_2"}),
+                *_scans("b", {"Lift": "box_2", "Push": "book_1"}),
+                *_scans("c", {"Lift": "box_1", "Push": "bottle_1", "PickPlace": "box_1"}),
             ),
         ),
     )

@@ -4,12 +4,13 @@
 
 Seeds are tried from 0 on, objects apart on a table, and the first `WANTED` make a pair of which
 
-1. the scan has every object of the truth, nothing else, and all of them can be moved;
-2. every one of `TASKS` has an object with which the expert succeeds in the truth, in `LEAST` of 100 episodes at least,
-   which the scan has well, and with which the task can be set there. The first such object is the task's.
+1. in the truth, the expert succeeds in every one of `TASKS` with some object, in `LEAST` of `EPISODES` at least;
+2. the scan has every object of the truth, nothing else, and all of them can be moved;
+3. at least `FEWEST` tasks have such an object that the scan has well, and with which episodes begin alike in both: the
+   object, and where it is to go, are nowhere farther apart than `APART`. The first such object is the task's.
 
-How often anybody succeeds in the scan is not looked at. Objects of a pair have the same names in the same order, so
-that episodes of one seed begin alike, and the truth is stated in the frame of the scan.
+How often anybody succeeds in the scan is not looked at. The truth is stated in the frame of the scan, and its objects
+have the names and the order that they have there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
+from ...envs import WorldVectorEnv
+from ...envs.tasks.object_task import ObjectTask
 from ...errors import SceneError, TaskError
 from ...real2sim.pipeline import scan
 from ...registry import JITTER
@@ -46,7 +49,9 @@ from .manifest import SCENES
 Float = NDArray[np.float64]
 
 ENV_ID, TASKS = "PocketWorlds/Scan-v0", ("lift", "push", "pick_place")
-WANTED, LEAST = 2, 0.9
+WANTED, FEWEST, EPISODES, LEAST = 3, 2, 100, 0.9
+APART = 0.03
+"""Between a scan and its truth [m]: more is another episode."""
 PICTURE = 256
 """Texels a side, at most, of the pictures that are packed: nothing but looks depends on them."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of packed files: the same scene is the same archive
@@ -70,8 +75,8 @@ def find_pair(seed: int, work: Path) -> Pair | str:
     real = generate_scene(seed, "apart", "table")
     with tempfile.TemporaryDirectory() as own:
         alone = targets(truth_scene(real, Path(own)))
-    if isinstance(alone, str):
-        return f"{alone}, so that it is not scanned"
+    if len(alone) < len(TASKS):
+        return f"not scanned: the expert has nothing to {' or '.join(task for task in TASKS if task not in alone)}"
     rebuilt, world_from_capture = scanned(real, work)
     frame = scan_from_truth(real, rebuilt, world_from_capture)
     truth_from_scan = np.asarray(np.linalg.inv(frame))
@@ -87,14 +92,16 @@ def find_pair(seed: int, work: Path) -> Pair | str:
         return "something of the truth will not stay where it is"
     well = partners(real, rebuilt, truth_from_scan, least=WELL_FOUND)
     objects = targets(result.scene, rebuilt, tuple(well.values()))
-    return objects if isinstance(objects, str) else Pair(result.scene, rebuilt, objects)
+    if len(objects) < FEWEST:
+        return f"only {len(objects)} of the tasks begin alike"
+    return Pair(result.scene, rebuilt, objects)
 
 
-def targets(truth: Scene, rebuilt: Scene | None = None, names: Sequence[str] | None = None) -> dict[str, str] | str:
-    """By task the first object with which the expert succeeds often enough, or which task has none.
+def targets(truth: Scene, rebuilt: Scene | None = None, names: Sequence[str] | None = None) -> dict[str, str]:
+    """By task the first object with which the expert succeeds often enough, where there is one.
 
     Args:
-        truth: where the expert plays. rebuilt: where the task must be possible, too. names: of objects that count.
+        truth: where the expert plays. rebuilt: where episodes must begin alike. names: of objects that count.
     """
     objects: dict[str, str] = {}
     for task in TASKS:
@@ -103,17 +110,33 @@ def targets(truth: Scene, rebuilt: Scene | None = None, names: Sequence[str] | N
             try:
                 if names is not None and item.name not in names:
                     continue
-                if rebuilt is not None:
-                    gym.make_vec(ENV_ID, num_envs=1, scene=rebuilt, **asked).close()
-                score = play(ENV_ID, "expert", 100, scene=truth, **asked)
+                if rebuilt is not None and not begin_alike(truth, rebuilt, **asked):
+                    continue
+                score = play(ENV_ID, "expert", EPISODES, scene=truth, **asked)
             except TaskError:
                 continue
             if score.solved >= LEAST * score.episodes:
                 objects[task] = item.name
                 break
-        else:
-            return f"no object suits {task}"
     return objects
+
+
+def begin_alike(truth: Scene, rebuilt: Scene, **asked: Any) -> bool:
+    """Whether the target and the place that it is to go to are nearly the same in all episodes of two scenes.
+
+    Raises:
+        TaskError: the task cannot be set in one of them.
+    """
+    places = []
+    for scene in (truth, rebuilt):
+        env = gym.make_vec(ENV_ID, num_envs=EPISODES, scene=scene, **asked).unwrapped
+        assert isinstance(env, WorldVectorEnv)
+        assert isinstance(env.task, ObjectTask)
+        env.reset(seed=0)
+        sensors = env.sensors()
+        places.append(np.stack([env.task.place(sensors), env.task.aim(sensors)]))
+        env.close()
+    return bool(np.linalg.norm(places[0] - places[1], axis=2).max() < APART)
 
 
 def scanned(real: GroundTruthScene, work: Path) -> tuple[Scene, Float]:
