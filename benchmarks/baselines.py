@@ -94,12 +94,12 @@ def train_baseline(
 
 
 def training_groups(suite: Suite) -> dict[str, Group]:
-    """By task, the group in whose environment one may train: the only one, cousins to train in, or physics."""
+    """By task, the group in whose environment one may train: the only one, cousins to train in, a scan, or physics."""
     found: dict[str, Group] = {}
     for group in suite.groups:
         task, _, kind = group.name.partition("-")
-        if kind in ("", "train", "physics"):
-            found[task] = group
+        if kind in ("", "train", "scan") or (kind == "physics" and task not in found):
+            found[task] = group  # a scan is what one has of a scene whose physics is the exam
     missing = {group.name.partition("-")[0] for group in suite.groups} - set(found)
     if missing:
         raise SuiteError(f"{suite.name} has nothing to train {missing.pop()} in")

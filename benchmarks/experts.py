@@ -224,23 +224,25 @@ def play(
     policy: Policy,
     episodes: int,
     *,
-    scene: str | None = None,
     seed: int = 0,
     num_envs: int = 50,
     notify: Callable[[float], None] = lambda share: None,
+    **keywords: Any,
 ) -> Score:
-    """Plays whole episodes of seeds `seed`, `seed + 1`, ... and counts.
+    """Plays whole episodes of seeds `seed`, `seed + 1`, ... and counts; `keywords`: of the environment (`scene`).
 
     Raises:
         TaskError: nothing in the scene suits the task.
     """
     entry = ENVIRONMENTS[env_id]
-    keywords: dict[str, Any] = {**entry.keywords} if scene is None else {**entry.keywords, "scene": scene}
     parts = []
     for first in range(0, episodes, num_envs):
         seeds = list(range(seed + first, seed + min(first + num_envs, episodes)))
         env = WorldVectorEnv(
-            len(seeds), autoreset_mode=AutoresetMode.DISABLED, max_episode_steps=entry.steps, **keywords
+            len(seeds),
+            autoreset_mode=AutoresetMode.DISABLED,
+            max_episode_steps=entry.steps,
+            **{**entry.keywords, **keywords},
         )
         if first == 0:
             notify(0.0)  # only now: where nothing suits the task, no stage begins

@@ -64,9 +64,8 @@ def score_scene(truth: GroundTruthScene, scene: Scene, world_from_capture: Float
     Raises:
         SceneError: the scene does not come from a scan of frames, or an object has no mesh.
     """
-    truth_from_scene, shift = _alignment(truth, scene, world_from_capture)
-    found = [_Found.of(item, scene, truth_from_scene) for item in scene.objects]
-    overlap = np.array([[_overlap(o, f) for f in found] for o in truth.objects]).reshape(len(truth.objects), len(found))
+    truth_from_scene, shift = alignment(truth, scene, world_from_capture)
+    found, overlap = _compared(truth, scene, truth_from_scene)
     pairs = match_overlaps(overlap, threshold=FOUND)
     physics = validate_physics(scene)
     frozen = [
@@ -110,6 +109,18 @@ def score_scene(truth: GroundTruthScene, scene: Scene, world_from_capture: Float
     )
 
 
+def partners(truth: GroundTruthScene, scene: Scene, truth_from_scene: Float, *, least: float = FOUND) -> dict[str, str]:
+    """Names of the true objects that were found, and of what was rebuilt of them, in the order of the rebuilt scene;
+    `least`: the smallest overlap that counts.
+
+    Raises:
+        SceneError: an object of the scene has no mesh.
+    """
+    found, overlap = _compared(truth, scene, truth_from_scene)
+    pairs = sorted(match_overlaps(overlap, threshold=least), key=lambda pair: pair[1])
+    return {truth.objects[i].name: found[j].item.name for i, j, _ in pairs}
+
+
 # Geometry -------------------------------------------------------------------------------------------------------------
 
 
@@ -136,8 +147,13 @@ class _Found:
         return cls(item, mesh, box_around(mesh.vertices, float(np.arctan2(heading[1], heading[0]))))
 
 
-def _alignment(truth: GroundTruthScene, scene: Scene, world_from_capture: Float) -> tuple[Float, float | None]:
-    """truth_from_scene [4, 4] with the vertical shift applied, and the shift [m] (None: no support at that height)."""
+def alignment(truth: GroundTruthScene, scene: Scene, world_from_capture: Float) -> tuple[Float, float | None]:
+    """How a rebuilt scene lies in its truth's world: truth_from_scene [4, 4] with the vertical shift applied, and the
+    shift [m] (None: no support at that height).
+
+    Raises:
+        SceneError: the scene does not come from a scan of frames.
+    """
     if "world_from_capture" not in scene.source:
         raise SceneError(f"scene {scene.name!r}: its source does not say how it lies in the capture; scan it again")
     transform = world_from_capture @ np.linalg.inv(np.asarray(scene.source["world_from_capture"], np.float64))
@@ -155,6 +171,13 @@ def _alignment(truth: GroundTruthScene, scene: Scene, world_from_capture: Float)
     transform = transform.copy()
     transform[2, 3] += shift
     return transform, shift
+
+
+def _compared(truth: GroundTruthScene, scene: Scene, truth_from_scene: Float) -> tuple[list[_Found], Float]:
+    """The rebuilt objects in the truth's world, and the overlaps [true objects, rebuilt objects]."""
+    found = [_Found.of(item, scene, truth_from_scene) for item in scene.objects]
+    overlap = np.array([[_overlap(o, f) for f in found] for o in truth.objects])
+    return found, overlap.reshape(len(truth.objects), len(found))
 
 
 def _true_box(o: TruthObject) -> Box:

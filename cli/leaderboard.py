@@ -28,7 +28,7 @@ Manifests = Annotated[
 
 
 def bench_run(
-    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, or a manifest's file.")],
+    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, swap-v1, scan-v1, or a file.")],
     agent: Annotated[
         str, typer.Option("--agent", help="expert, random, a checkpoint, module:name, or a server's address.")
     ],
@@ -63,7 +63,7 @@ def bench_run(
 
 def bench_baseline(
     name: Annotated[str, typer.Argument(help="bc, act, flow, wam, wam-rl, ppo or sac.")],
-    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, swap-v1, or a manifest's file.")],
+    suite: Annotated[str, typer.Option("--suite", help="core-v1, hand-v1, cousins-v1, swap-v1, scan-v1, or a file.")],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Of the training, instead of its recipe's; repeatable."),
@@ -251,7 +251,7 @@ def bench_trust(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say whether simulators rank agents as physics does, from runs of suites that have both, such as swap-v1."""
+    """Say whether a neural simulator (swap-v1) or a scan (scan-v1) ranks agents as physics does, from runs of both."""
     with Session(as_json, debug, "nothing was changed") as session:
         from ..benchmarks.leaderboard.trust import compared, table, trust
         from ..benchmarks.site.collect import collect
@@ -264,7 +264,7 @@ def bench_trust(
             if compared([group.name for group in each.suite.groups]):
                 runs.setdefault(each.suite.name, []).append(each.results)
         if not runs:
-            raise SuiteError("no run among these is of a suite that plays in two simulators; take runs of swap-v1")
+            raise SuiteError("no run among these is of a suite in physics and elsewhere; take runs of swap-v1, scan-v1")
         found = {name: trust(several) for name, several in runs.items()}
         if as_json:
             session.answer({"trust": {name: [asdict(each) for each in rows] for name, rows in found.items()}})

@@ -69,7 +69,7 @@ def suite_page(suite: Suite, found: Sequence[Standing], pairs: Sequence[Pair]) -
 
 
 def _trusted(runs: Sequence[Results]) -> list[Trust]:
-    """What the runs say of simulators; nothing, if they are too few or play in one alone."""
+    """What the runs say of what stands in for physics; nothing, if they are too few or play in one alone."""
     try:
         return trust(runs)
     except SuiteError:

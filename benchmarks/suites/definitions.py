@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...registry import ENVIRONMENTS
+from ...registry import ENVIRONMENTS, JITTER
 
 EPISODES = 100
 """Of every group."""
@@ -68,6 +68,25 @@ def _both(env_id: str) -> list[Part]:
     ]
 
 
+def _scans(scene: str, objects: dict[str, str]) -> list[Part]:
+    """By task, the object that it is about; see `scans`."""
+    return [
+        Part(
+            f"{task}_{scene}-{where}",
+            "PocketWorlds/Scan-v0",
+            f"{told}: {name}",
+            {
+                "scene": f"suite:scan-{scene}-{kind}",
+                "task": ENVIRONMENTS[f"PocketWorlds/{task}-v0"].keywords["task"],
+                "object": name,
+                "object_jitter": JITTER,
+            },
+        )
+        for task, name in objects.items()
+        for where, kind, told in (("physics", "truth", "a scene as it is"), ("scan", "scan", "a scan of it"))
+    ]
+
+
 DEFINITIONS = {
     each.name: each
     for each in (
@@ -86,6 +105,16 @@ DEFINITIONS = {
             (
                 *_cousins("PocketWorlds/PickPlace-v0", "blocks", "blocks"),
                 *_cousins("PocketWorlds/OpenDrawer-v0", "kitchen", "kitchen"),
+            ),
+        ),
+        Definition(
+            "scan-v1",
+            "The same agents in scenes that a simulated phone filmed and in scans of them: does a scan rank them as "
+            "the scene itself does?",
+            (
+                *_scans("a", {"Lift": "box_2", "PickPlace": "box_2"}),
+                *_scans("b", {"Lift": "box_2", "Push": "book_1"}),
+                *_scans("c", {"Lift": "box_1", "Push": "bottle_1", "PickPlace": "box_1"}),
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Trust between simulators: against SciPy, and against rank violations counted one by one."""
+"""Trust in what stands in for physics: against SciPy, and against rank violations counted one by one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_it_says_what_other_programs_say(seed: int) -> None:
         np.array([np.mean([e.success for e in each.group(f"Push-{where}")]) for each in played])
         for where in ("physics", "neural")
     )
-    assert (found.task, found.simulator, len(found.agents)) == ("Push", "neural", 10)
+    assert (found.task, found.elsewhere, len(found.agents)) == ("Push", "neural", 10)
     assert found.r == pytest.approx(np.corrcoef(real, told)[0, 1], abs=1e-9)
     low, high = stats.pearsonr(real, told).confidence_interval(0.95)
     assert found.r_interval == pytest.approx((low, high), abs=1e-9)
