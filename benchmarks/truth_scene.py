@@ -99,7 +99,7 @@ def _object(
     inside = solid @ own_from_body[:3, :3]
     low, high = inside.min(axis=0), inside.max(axis=0)
     own_from_body[:3, 3] = own_from_body[:3, :3] @ ((low + high) / 2)
-    body_from_own: Float = np.linalg.inv(own_from_body)
+    body_from_own: Float = np.linalg.inv(own_from_body).astype(np.float64)
     parts = [geom for geom in body.geoms if geom.contype]
     turn = body_from_own[:3, :3]
     xx, yy, zz, xy, xz, yz = body.fullinertia
