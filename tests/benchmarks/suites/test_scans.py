@@ -79,8 +79,8 @@ def test_episodes_of_a_pair_begin_alike() -> None:
             env.reset(seed=group.seed)
             sensors, mount = env.sensors(), env.world.mount
             assert isinstance(env.task, ObjectTask)
-            places = np.stack([env.task.place(sensors), env.task.aim(sensors)])
-            starts.append((sensors["joint_pos"], np.array([*mount.position, mount.yaw]), places))
+            there = np.stack([env.task.place(sensors), env.task.aim(sensors)])
+            starts.append((sensors["joint_pos"], np.array([*mount.position, mount.yaw]), there))
             env.close()
         joints, mounts, places = zip(*starts, strict=True)
         assert joints[0] == pytest.approx(joints[1], abs=1e-9)
