@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...errors import SuiteError
 from ..statistics import Interval, correspondence, mmrv
 from ..tables import Table
+from ..words import between, number
 from .results import Results
 
 REAL = "physics"
@@ -106,9 +107,9 @@ def table(found: Sequence[Trust]) -> Table:
             each.task,
             each.elsewhere,
             str(len(each.agents)),
-            f"{each.r:.3f} ({each.r_interval[0]:.3f} to {each.r_interval[1]:.3f})",
-            f"{each.r_range[0]:.3f} to {each.r_range[1]:.3f}",
-            f"{each.mmrv:.3f} ({each.mmrv_interval[0]:.3f} to {each.mmrv_interval[1]:.3f})",
+            f"{number(each.r, '.3f')} ({between(each.r_interval)})",
+            between(each.r_range),
+            f"{each.mmrv:.3f} ({between(each.mmrv_interval)})",
             f"{each.slope:.2f}",
             f"{100 * each.bias:+.1f}",
         )
