@@ -14,6 +14,7 @@ from ..envs.catalogue import known_ids
 from ..errors import TaskError
 from ..world_models.hybrid.training import TrainConfig
 from .experience import Practice
+from .learners import Learning
 from .overrides import given, merged
 from .train_neural import Course
 
@@ -57,6 +58,7 @@ class NeuralSettings(PracticeSettings):
     width: Annotated[int, Field(ge=8, le=2048)] = 192
     depth: Annotated[int, Field(ge=1, le=16)] = 3
     rounds: Annotated[int, Field(ge=0, le=3)] = 0
+    learner_steps: Annotated[int, Field(ge=1)] = Learning.steps
 
 
 def read_settings(overrides: Sequence[str]) -> NeuralSettings:
@@ -81,7 +83,7 @@ def make_course(settings: NeuralSettings) -> Course:
     practices = make_practices(settings)
     train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
     sizes = {name: getattr(settings, name) for name in ("members", "width", "depth", "rounds")}
-    return Course(practices, train, **sizes)
+    return Course(practices, train, learning=Learning(steps=settings.learner_steps), **sizes)
 
 
 def make_practices(settings: PracticeSettings, **more: Any) -> tuple[Practice, ...]:

@@ -91,7 +91,7 @@ def _learn(course: Course, work: Path, bare: Path, notify: Notify) -> tuple[Less
     lesson = prepare(course, work, notify)
     dynamics = Dynamics(lesson.shape, seed=course.train.seed)
     trainer = Trainer(dynamics, lesson.geometry, lesson.experience, course.train)
-    kept = work / f"training-{digest(asdict(replace(course, rounds=0)))}.safetensors"
+    kept = work / f"training-{digest(asdict(replace(course, rounds=0, learning=Learning())))}.safetensors"
     train_on(trainer, kept, course.train.steps, lambda share: notify("training", share))
     save_model(bare, dynamics, robot=lesson.robot, trained_on=_told(course, lesson))
     return lesson, dynamics

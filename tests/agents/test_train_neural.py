@@ -201,10 +201,10 @@ def test_experience_is_written_and_read(tmp_path: Path):
 
 
 def test_settings_are_overridden_and_checked():
-    settings = read_settings(["train.steps=5", "practice.Push-v0=7", "seed=3"])
+    settings = read_settings(["train.steps=5", "practice.Push-v0=7", "seed=3", "rounds=2", "learner_steps=9"])
     assert (settings.train.steps, settings.practice["Push-v0"], settings.seed) == (5, 7, 3)
     made = make_course(settings)
-    assert made.train.steps == 5
+    assert (made.train.steps, made.rounds, made.learning.steps) == (5, 2, 9)
     assert len({practice.seed for practice in made.practices}) == len(made.practices) == 11
     hand = make_course(read_settings(["robot=hand"]))
     assert [practice.env_id for practice in hand.practices] == [
@@ -238,6 +238,7 @@ def test_a_scene_of_ones_own_is_played_in_what_it_has_something_for():
         (["members=many"], "members='many'"),
         (["practice.Jump-v0=3"], "Jump-v0"),
         (["robot="], "robot"),
+        (["learner_steps=0"], "learner_steps=0"),
         (["only=Jump-v0"], "only='Jump-v0'"),
         (["scene=blocks", "only=open_door"], r"suits none of \['open_door'\] \(.*door"),
     ],
