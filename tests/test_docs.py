@@ -13,7 +13,7 @@ from pocketworlds.digital_cousins.config import AXES, SPREADS, CousinConfig
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("leaderboard/*.md")])
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -59,9 +59,21 @@ def test_project_file_names_every_package_and_all_data() -> None:
         if not {"tests", "build", "out"} & set(path.relative_to(ROOT).parts)
         and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
     }
-    assert set(setuptools["packages"]) == there
-    room = ROOT / "real2sim"
-    packed = {file for pattern in setuptools["package-data"]["pocketworlds.real2sim"] for file in room.glob(pattern)}
-    data = {file for file in (room / "demo-capture").rglob("*") if file.is_file()}
-    assert data
-    assert data <= packed
+    packages = set(setuptools["packages"])
+    assert there <= packages
+    assert packages - there <= set(setuptools["package-data"])  # folders of data alone
+    packed = {
+        file
+        for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    rooms = [ROOT / room for room in ("benchmarks", "conf", "real2sim", "world_models")]
+    data = {
+        file
+        for room in rooms
+        for file in room.rglob("*")
+        if file.is_file() and file.suffix not in {".py", ".pyc"} and not file.name.startswith(".")
+    }
+    assert len(data) > 150
+    assert data | {ROOT / "py.typed"} == {file for file in packed if file.is_file()}
