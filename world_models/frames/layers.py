@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-_FEWEST_ROWS = 16
+FEWEST_ROWS = 16
+"""As many rows of a matrix take the path that many take."""
 _FEWEST_PICTURES = 2
 
 
@@ -22,10 +23,10 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
         rows = input.numel() // max(input.shape[-1], 1)
-        if rows >= _FEWEST_ROWS or self.training:
+        if rows >= FEWEST_ROWS or self.training:
             return super().forward(input)
         flat = input.reshape(rows, input.shape[-1])
-        filled = torch.cat([flat, flat.new_zeros(_FEWEST_ROWS - rows, flat.shape[1])])
+        filled = torch.cat([flat, flat.new_zeros(FEWEST_ROWS - rows, flat.shape[1])])
         return super().forward(filled)[:rows].reshape(*input.shape[:-1], -1)
 
 

@@ -149,6 +149,18 @@ def test_instructions_are_told_apart() -> None:
     assert (mirrored[0] - mirrored[1]).abs().max() > 1e-3
 
 
+def test_instructions_are_read_in_threes() -> None:
+    """As a linear layer over each three letters does, with nothing before the first and after the last."""
+    words, told = Words(8, 16), letters(["push it", "", "pull", "push it", "eight...and more"], 8)
+    blank = torch.zeros(5, 1, 16)
+    x = torch.cat([blank, words.letter(told), blank], 1)
+    threes = words.three(torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], 2))
+    there = (told < 256)[..., None]
+    read = torch.nn.functional.gelu(threes + words.where) * there
+    mean = read.sum(1) / there.sum(1).clamp_min(1)
+    torch.testing.assert_close(words(told), words.out(mean), rtol=1e-5, atol=1e-6)
+
+
 def test_settings_that_make_no_sense_are_named() -> None:
     good = settings_of().model_dump()
     for name, value, said in (
