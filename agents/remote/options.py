@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ... import addresses
+from ...addresses import Address
 from ...errors import AgentError
 
 EVERYTHING = "all"
 """In place of names of parts: the whole state vector."""
 _SMALLEST, _LARGEST = 8, 2048  # sides of pictures, as environments take them
-
-Found = TypeVar("Found", bound="RemoteOptions")
 
 
 def _split(value: Any) -> Any:
@@ -108,55 +106,13 @@ class RemoteOptions(BaseModel):
         return found
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a policy is served.
-
-    Attributes:
-        scheme: of which protocol, "openpi" for example. url: of the server. options: as they were written.
-        text: the whole address.
-    """
-
-    scheme: str
-    url: str
-    options: Mapping[str, str]
-    text: str
-
-
 def parse_address(text: str) -> Address:
-    """The parts of an address. Options are percent-decoded; "+" is a plus.
+    """The parts of an address; its target is the server's URL.
 
     Raises:
         AgentError: it is none; the message says what it should look like.
     """
-    scheme, colon, rest = text.partition(":")
-    url, asked, query = rest.partition("?")
-    if not colon or not scheme or not url:
-        raise AgentError(f"{text!r} is no address of a policy; it should look like 'openpi:ws://host:8000?execute=5'")
-    options: dict[str, str] = {}
-    for entry in query.split("&") if asked else []:
-        name, equals, value = entry.partition("=")
-        if not equals or not name or name in options:
-            raise AgentError(f"{text!r}: {entry!r} should be name=value, each name once, several joined by '&'")
-        options[name] = unquote(value)
-    return Address(scheme, url, options, text)
-
-
-def read_options(address: Address, kind: type[Found]) -> Found:
-    """The options of an address, checked.
-
-    Raises:
-        AgentError: one is unknown, or its value makes no sense; the message names it and lists those there are.
-    """
-    try:
-        return kind.model_validate(dict(address.options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "options"
-        raise AgentError(
-            f"{address.text!r}: {name}={address.options.get(name)!r}: {first['msg']}; {address.scheme} takes "
-            f"{list(kind.model_fields)}"
-        ) from error
+    return addresses.parse_address(text, noun="a policy", example="openpi:ws://host:8000?execute=5", error=AgentError)
 
 
 def check_url(url: str, schemes: tuple[str, ...]) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ...addresses import read_options
 from ...errors import AgentError
 from .client import RemoteAgent
 from .groot import GrootAgent, GrootOptions
 from .openpi import OpenPiAgent, OpenPiOptions, RoboArenaAgent, RoboArenaOptions
-from .options import RemoteOptions, parse_address, read_options
+from .options import RemoteOptions, parse_address
 from .vla_eval import VlaEvalAgent, VlaEvalOptions
 
 
@@ -56,4 +57,4 @@ def remote_agent(address: str) -> RemoteAgent:
     if found.scheme not in REMOTE:
         raise AgentError(f"{address!r}: there are no servers of kind {found.scheme!r}; there are {list(REMOTE)}")
     kind = REMOTE[found.scheme]
-    return kind.open(found.url, read_options(found, kind.options))
+    return kind.open(found.target, read_options(found, kind.options, error=AgentError))

@@ -18,7 +18,7 @@ from ...errors import CheckpointError
 from ..checkpoint import Card
 from ..frames.chunks import Buffered
 from ..simulator import NeuralSimulator, Spec
-from .address import Address, parse_address, read_options
+from .address import ModelAddress, parse_address, read_options
 from .probe import Probe, load_probe
 
 SCHEMES = ("dreamdojo", "cosmos3", "stable-worldmodel")
@@ -61,13 +61,13 @@ def require_states(spec: Spec, name: str) -> None:
         )
 
 
-def _dreamdojo(address: Address, num_envs: int) -> Buffered:
+def _dreamdojo(address: ModelAddress, num_envs: int) -> Buffered:
     from .dreamdojo import DreamDojoOptions, open_dreamdojo
 
     return Buffered(open_dreamdojo(address.target, num_envs, read_options(address, DreamDojoOptions)))
 
 
-def _cosmos3(address: Address, num_envs: int, probe: tuple[Probe, Card] | None, device: str) -> Buffered:
+def _cosmos3(address: ModelAddress, num_envs: int, probe: tuple[Probe, Card] | None, device: str) -> Buffered:
     from .cosmos3 import Cosmos3Options, open_cosmos3
 
     options = read_options(address, Cosmos3Options)
@@ -84,7 +84,7 @@ def _cosmos3(address: Address, num_envs: int, probe: tuple[Probe, Card] | None, 
 
 
 def _stable_worldmodel(
-    address: Address, num_envs: int, probe: tuple[Probe, Card] | None, device: str
+    address: ModelAddress, num_envs: int, probe: tuple[Probe, Card] | None, device: str
 ) -> NeuralSimulator:
     from .stable_worldmodel import StableWorldModelOptions, StableWorldModelSimulator, load_latents
 
@@ -100,7 +100,7 @@ def _stable_worldmodel(
     return StableWorldModelSimulator(latents, network, card, num_envs, licence=options.licence, device=kind)
 
 
-def _probed(model: Buffered, probe: tuple[Probe, Card] | None, address: Address) -> NeuralSimulator:
+def _probed(model: Buffered, probe: tuple[Probe, Card] | None, address: ModelAddress) -> NeuralSimulator:
     """The model with its probe, if it has one; closed if they do not fit, as nobody else could close it."""
     if probe is None:
         return model

@@ -7,16 +7,17 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pocketworlds.agents.remote.options import check_url, parse_address, read_options
+from pocketworlds.addresses import read_options
+from pocketworlds.agents.remote.options import check_url, parse_address
 from pocketworlds.agents.remote.registry import REMOTE, remote_agent
 from pocketworlds.errors import AgentError
 
 
 def test_an_address_has_a_scheme_a_url_and_options():
     found = parse_address("openpi:wss://host:8000/path?image=a%20b,c&state=x:y+z&blank=")
-    assert (found.scheme, found.url) == ("openpi", "wss://host:8000/path")
+    assert (found.scheme, found.target) == ("openpi", "wss://host:8000/path")
     assert found.options == {"image": "a b,c", "state": "x:y+z", "blank": ""}
-    options = read_options(found, REMOTE["openpi"].options)
+    options = read_options(found, REMOTE["openpi"].options, error=AgentError)
     assert (options.image, options.blank) == (("a b", "c"), ())
     assert options.state == (("x", ("y", "z")),)
 
@@ -71,7 +72,7 @@ def test_options_that_make_no_sense_are_told(option: str, says: str):
 def test_examples_of_addresses_can_be_read(scheme: str):
     address = parse_address(REMOTE[scheme].example)
     assert address.scheme == scheme
-    options = read_options(address, REMOTE[scheme].options)
+    options = read_options(address, REMOTE[scheme].options, error=AgentError)
     assert options.model_dump(exclude_unset=True).keys() == address.options.keys()
     hash(options)
 
@@ -80,5 +81,5 @@ def test_examples_of_addresses_can_be_read(scheme: str):
 def test_any_text_is_an_address_or_refused(text: str):
     with contextlib.suppress(AgentError):
         found = parse_address(text)
-        assert read_options(found, REMOTE["groot"].options).attempts >= 1
-        check_url(found.url, ("tcp",))
+        assert read_options(found, REMOTE["groot"].options, error=AgentError).attempts >= 1
+        check_url(found.target, ("tcp",))

@@ -46,7 +46,8 @@ def test_an_address_may_be_longer_than_a_files_name():
     [
         ("model.safetensors", "no address"),
         ("cosmos3:", "no address"),
-        ("cosmos3:?steps=1", "not where"),
+        ("cosmos3:?steps=1", "no address"),
+        ("cosmos3:a?steps=1&steps=2", "each name once"),
         ("cosmos3:a?steps", "name=value"),
         ("cosmos3:a#probe=", "no file"),
         ("vjepa:a", "'dreamdojo', 'cosmos3', 'stable-worldmodel'"),
