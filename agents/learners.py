@@ -7,6 +7,7 @@ for Model-Based Reinforcement Learning", ICML 2012).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,12 +57,13 @@ def challenge(
     model = {"backend": "neural", "checkpoint": str(checkpoint), "on_ood": "ignore"}
     stage = f"learning {practice.env_id.removeprefix('PocketWorlds/')} in the model"
     folders: list[str] = []
+    weights = hashlib.sha256(checkpoint.read_bytes()).hexdigest()  # who learned in another model is no learner of this
     for k in range(learning.trainings):
 
         def told(share: float, k: int = k) -> None:
             notify(stage, (k + share) / learning.trainings)
 
-        name = digest([plain(practice), asdict(learning), number, k])
+        name = digest([plain(practice), asdict(learning), number, k, weights])
         found = train(
             practice.env_id,
             {**practice.keywords, **model},

@@ -133,6 +133,8 @@ def test_policies_that_learned_in_the_model_play_what_it_learns_next(tmp_path: P
     before = {file: file.stat().st_mtime_ns for file in kept}
     train_neural(asked, work, out, quiet)
     assert {file: file.stat().st_mtime_ns for file in kept} == before
+    train_neural(replace(asked, train=replace(asked.train, rate=1e-4)), work, out, quiet)
+    assert len([*work.glob("learners-*")]) == 2  # in another model others learn
 
 
 def test_worlds_are_played_by_policies_with_more_or_less_noise(tmp_path: Path):
