@@ -54,7 +54,7 @@ _LIBRARIES: tuple[tuple[str, bool, str], ...] = (
     ("scikit-image", True, "import skimage.measure; print(skimage.__version__)"),
     ("usd-core", False, "from pxr import Usd; print('.'.join(map(str, Usd.GetVersion())))"),
     ("pillow-heif", True, "import pillow_heif; print(pillow_heif.__version__)"),
-    ("pyliblzfse", True, "import liblzfse; assert liblzfse.decompress(liblzfse.compress(b'x' * 99)); print('works')"),
+    ("imagecodecs", True, "import imagecodecs as i; i.lzfse_decode(i.lzfse_encode(b'x' * 99)); print(i.__version__)"),
     ("gymnasium", True, "import gymnasium; print(gymnasium.__version__)"),
     ("h5py", False, "import h5py; print(h5py.__version__)"),
     ("pyarrow", False, "import pyarrow; print(pyarrow.__version__)"),
@@ -214,11 +214,7 @@ def _fix(name: str, error: str) -> str:
         if sys.platform == "darwin":
             return "brew install libomp" if stem == "libomp" else f"brew install {stem.removeprefix('lib')}"
         return f"sudo apt-get install -y {APT_PACKAGES.get(stem, stem.lower())}"
-    command = f"{sys.executable} -m pip install {name}"
-    if name == "pyliblzfse":
-        # Its source is compiled on installation.
-        command = _command("sudo apt-get install -y gcc python3-dev", "xcode-select --install") + f" && {command}"
-    return command
+    return f"{sys.executable} -m pip install {name}"
 
 
 def _command(debian: str, macos: str) -> str:

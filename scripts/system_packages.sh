@@ -15,18 +15,15 @@ missing_of() {
 }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    echo "Not Debian or Ubuntu: please make sure that libusb-1.0, libGL, libEGL (or OSMesa), libgomp and a C compiler are installed."
+    echo "Not Debian or Ubuntu: please make sure that libusb-1.0, libGL, libEGL (or OSMesa) and libgomp are installed."
     exit 0
 fi
 
 needed=$(missing_of libusb-1.0-0 libgl1 libgomp1 libegl1)
 optional=$(missing_of libosmesa6) # no longer in the newest releases; EGL is enough there
-command -v cc >/dev/null || command -v gcc >/dev/null || needed="$needed gcc libc6-dev"
 own=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2] if sys.base_prefix == "/usr" else "")')
 if [ -n "$own" ]; then # Debian's own Python comes in parts
     "$python" -c 'import ensurepip' 2>/dev/null || needed="$needed $own-venv"
-    "$python" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-        needed="$needed $own-dev"
 fi
 [ -n "$needed$optional" ] || exit 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import liblzfse
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,19 +131,22 @@ def _confidence_loader(source: Source, name: str, metadata: JsonObject, where: s
 
 def _unpacked(source: Source, name: str, metadata: JsonObject, dtype: np.dtype[Any], where: str) -> NDArray[Any]:
     """An LZFSE image [dh, dw]."""
-    try:
-        data = liblzfse.decompress(source.read(name, limit=MAX_DEPTH_PIXELS))
-    except liblzfse.error as error:
+    if "dw" in metadata and "dh" in metadata:
+        shapes = [tuple(as_count(metadata[key], f"{where}: {key}", most=1 << 12) for key in ("dh", "dw"))]
+    else:
+        portrait = as_number(metadata.get("h"), f"{where}: h") > as_number(metadata.get("w"), f"{where}: w")
+        shapes = [shape for shape in KNOWN_DEPTH_SIZES if (shape[0] > shape[1]) == portrait]
+    sizes = {height * width * dtype.itemsize: (height, width) for height, width in shapes}
+    packed = source.read(name, limit=MAX_DEPTH_PIXELS)
+    try:  # what is damaged may have no end: no more is unpacked than there can be
+        data = imagecodecs.lzfse_decode(packed, out=max(sizes) + 1)
+    except imagecodecs.LzfseError as error:
         raise CaptureError(
             f"{source.where(name)}: LZFSE data is damaged; copy the recording off the phone again"
         ) from error
-    count = len(data) // dtype.itemsize
-    if "dw" in metadata and "dh" in metadata:
-        shape = tuple(as_count(metadata[key], f"{where}: {key}", most=1 << 12) for key in ("dh", "dw"))
-    else:
-        portrait = as_number(metadata.get("h"), f"{where}: h") > as_number(metadata.get("w"), f"{where}: w")
-        fits = [s for s in KNOWN_DEPTH_SIZES if s[0] * s[1] == count and (s[0] > s[1]) == portrait]
-        shape = fits[0] if fits else (0, 0)
-    if len(data) != shape[0] * shape[1] * dtype.itemsize or not data:
-        raise CaptureError(f"{source.where(name)}: {len(data)} bytes are not an image of {shape[1]} x {shape[0]}")
-    return np.frombuffer(data, dtype).reshape(shape)
+    if not data or len(data) not in sizes:
+        known = " or ".join(f"{width} x {height}" for height, width in sizes.values())
+        raise CaptureError(
+            f"{source.where(name)}: LZFSE data is damaged or not {known} pixels; copy the recording off the phone again"
+        )
+    return np.frombuffer(data, dtype).reshape(sizes[len(data)])

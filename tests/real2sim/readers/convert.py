@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import liblzfse
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -209,8 +209,8 @@ def record3d(frames: list[Original], *, per_frame_k: bool = True) -> dict[str, b
         _, _, color, depth, confidence = _portrait(f)
         metres = np.where(depth > 0, depth / 1000, np.nan).astype("<f4")
         files[f"rgbd/{i}.jpg"] = jpeg(color)
-        files[f"rgbd/{i}.depth"] = liblzfse.compress(metres.tobytes())
-        files[f"rgbd/{i}.conf"] = liblzfse.compress(confidence.tobytes())
+        files[f"rgbd/{i}.depth"] = bytes(imagecodecs.lzfse_encode(metres.tobytes()))
+        files[f"rgbd/{i}.conf"] = bytes(imagecodecs.lzfse_encode(confidence.tobytes()))
     return files
 
 

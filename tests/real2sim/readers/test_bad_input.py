@@ -12,6 +12,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from pocketworlds.errors import CaptureError
@@ -402,11 +403,12 @@ def test_picture_bomb(tmp_path: Path, scan: Files) -> None:
 
 
 def test_damaged_lzfse(tmp_path: Path) -> None:
-    files = convert.record3d(convert.synthetic())
+    files = convert.record3d(convert.synthetic(4))
     files["rgbd/0.depth"] = files["rgbd/0.depth"][:-20]
     files["rgbd/1.depth"] = b"bvx2 is no lzfse"
+    files["rgbd/2.depth"] = bytes(imagecodecs.lzfse_encode(bytes(10**7)))  # ten kilobytes that want to be ten megabytes
     checked = validate_frames(open_capture(convert.write(tmp_path, files)))
-    assert [skip.index for skip in checked.skipped] == [0, 1]
+    assert [skip.index for skip in checked.skipped] == [0, 1, 2]
     assert all("damaged" in skip.reason for skip in checked.skipped)
 
 
