@@ -54,7 +54,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
 
     Infos of every step: `is_success`, `reward/<term>` (raw terms in [0, 1]), `instruction`, `episode_index`,
     `scene_index`, `physics_error`, each with a mask `_<key>`; with `backend="neural"` also `neural/uncertainty` [m],
-    `neural/strangeness`, `neural/doubt` and `neural/ood` (`envs.backends.confidence`). A world whose physics diverges
+    `neural/strangeness`, `neural/lost` and `neural/ood` (`envs.backends.confidence`). A world whose physics diverges
     is truncated with `physics_error` set, keeps its last finite observation, and is reset as any finished one.
     """
 
@@ -419,8 +419,9 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             evaluation = self.task.evaluate(self.simulator.sensors())
             reward = evaluation.dense if self.config.reward_mode == "dense" else evaluation.success.astype(np.float64)
             doubts = self.simulator.diagnostics()
-            if self.config.on_ood == "penalise" and "neural/doubt" in doubts:
-                reward = reward * np.clip(2.0 - doubts["neural/doubt"], 0.0, 1.0)
+            if self.config.on_ood == "penalise" and "neural/lost" in doubts:
+                known = np.clip(2.0 - doubts["neural/strangeness"], 0.0, 1.0)
+                reward = reward * known * (1.0 - doubts["neural/lost"])
             total[moving] += np.where(failed, 0.0, discount**number * reward)[moving]
             ended = evaluation.success & self.config.terminate_on_success & ~failed
             terminated[moving] = ended[moving]

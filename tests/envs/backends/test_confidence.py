@@ -12,13 +12,14 @@ from gymnasium.vector import AutoresetMode
 from pocketworlds import TaskError
 from pocketworlds.benchmarks.audit.ood import _changed
 from pocketworlds.envs import check_vector_env
-from pocketworlds.envs.backends.confidence import LOST
+from pocketworlds.envs.backends.confidence import LOST, likely_lost
 from pocketworlds.envs.backends.forms import model_shape, robot_form, scene_form
 from pocketworlds.world_models.checkpoint import load_checkpoint, save_checkpoint
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
 from pocketworlds.world_models.hybrid.geometry import Geometry, State
 from pocketworlds.world_models.hybrid.model import load_model
 from pocketworlds.world_models.hybrid.trust import Trust
+from scipy.stats import fisk
 
 from .conftest import Model
 
@@ -131,7 +132,7 @@ def test_infos_tell_how_sure_it_is(model: Model, bold: Trust):
 
 
 def test_rewards_are_taken_away_where_it_is_strange_or_lost(model: Model, wary: Trust, lost: Trust, bold: Trust):
-    rewards = {}
+    rewards, told = {}, {}
     for name, trust, on_ood in (
         ("ignored", wary, "ignore"),
         ("penalised", wary, "penalise"),
@@ -141,22 +142,32 @@ def test_rewards_are_taken_away_where_it_is_strange_or_lost(model: Model, wary: 
         env = make(model, trust, on_ood)
         env.reset(seed=0)
         rewards[name] = env.step(actions(1)[0])[1]
+        told[name] = env.unwrapped.simulator.diagnostics()["neural/lost"]
     assert (rewards["ignored"] > 0).all()
     assert (rewards["penalised"] == 0).all()
-    assert (rewards["lost"] == 0).all()
-    np.testing.assert_array_equal(rewards["usual"], rewards["ignored"])
+    assert (told["lost"] > 0.5).all()
+    np.testing.assert_allclose(rewards["lost"], rewards["ignored"] * (1 - told["lost"]))
+    assert (rewards["usual"] > 0.99 * rewards["ignored"]).all()
 
 
-def test_doubt_is_strangeness_or_how_far_off_it_may_be(model: Model, wary: Trust, lost: Trust, bold: Trust):
+def test_likely_lost_is_the_tail_of_the_distribution_that_has_the_bound():
+    bound = np.array([1e-4, 0.01, LOST, 0.3, 20.0])
+    expected = [fisk.sf(LOST, 1.0, scale=each / fisk.ppf(0.9, 1.0)) for each in bound]
+    np.testing.assert_allclose(likely_lost(bound), expected)
+    assert likely_lost(np.array(LOST)) == pytest.approx(0.1)
+
+
+def test_out_of_its_depth_is_who_is_strange_or_may_be_far_off(model: Model, wary: Trust, lost: Trust, bold: Trust):
     for trust in (wary, lost, bold, None):
         env = make(model, trust, "ignore")
         env.reset(seed=0)
         for action in actions(3):
             *_, info = env.step(action)
-        far = info["neural/uncertainty"] / LOST
-        expected = info["neural/strangeness"] if trust is None else np.maximum(info["neural/strangeness"], far)
-        np.testing.assert_allclose(info["neural/doubt"], expected, rtol=1e-6)
-        np.testing.assert_array_equal(info["neural/ood"], info["neural/doubt"] > 1)
+        far = info["neural/uncertainty"]
+        expected = np.zeros(len(far)) if trust is None else likely_lost(far)  # nobody measured: nothing is lost
+        np.testing.assert_array_equal(info["neural/lost"], expected)
+        strange = info["neural/strangeness"] > 1
+        np.testing.assert_array_equal(info["neural/ood"], strange if trust is None else strange | (far > LOST))
         assert info["neural/ood"].all() == (trust is wary or trust is lost)
 
 
