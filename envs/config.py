@@ -73,8 +73,8 @@ class Config:
         backend: "physics" (MuJoCo) or "neural" (a learned model, docs/neural.md). checkpoint: of the neural backend, a
             .safetensors file; None: the one that comes with the package for the robot.
         on_ood: what happens where the model is less sure than usual (`neural/ood` in infos): "ignore"; "penalise": the
-            reward is multiplied by 1 - `neural/lost` (what is to be expected of it, if nothing is gained where things
-            are lost) and by 2 - `neural/strangeness`, from 1 down to 0; "truncate": the episode is truncated;
+            reward is multiplied by 1 - `neural/lost` over 0.9, at most 1, and by 2 - `neural/strangeness`, from 1 down
+            to 0; "truncate": the episode is truncated;
             "fallback_physics": the rest of the episode is physics. With backend="physics" nothing does.
         obs_mode: "state", "rgb", "depth", "segmentation", "rgbd" (rgb and depth) or several joined by "+"; one alone
             gives a Box, several a Dict (docs/observations.md).

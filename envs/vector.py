@@ -31,6 +31,8 @@ Info = dict[str, Any]
 
 CONTROL_RATE = 20
 """Control steps per simulated second."""
+SURE = 0.9
+"""Who is as sure as this that nothing is lost is paid in full: else policies learn to please the model's doubts."""
 
 
 @dataclass(frozen=True)
@@ -421,7 +423,7 @@ class WorldVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             doubts = self.simulator.diagnostics()
             if self.config.on_ood == "penalise" and "neural/lost" in doubts:
                 known = np.clip(2.0 - doubts["neural/strangeness"], 0.0, 1.0)
-                reward = reward * known * (1.0 - doubts["neural/lost"])
+                reward = reward * known * np.minimum((1.0 - doubts["neural/lost"]) / SURE, 1.0)
             total[moving] += np.where(failed, 0.0, discount**number * reward)[moving]
             ended = evaluation.success & self.config.terminate_on_success & ~failed
             terminated[moving] = ended[moving]
