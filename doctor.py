@@ -54,7 +54,11 @@ _LIBRARIES: tuple[tuple[str, bool, str], ...] = (
     ("scikit-image", True, "import skimage.measure; print(skimage.__version__)"),
     ("usd-core", False, "from pxr import Usd; print('.'.join(map(str, Usd.GetVersion())))"),
     ("pillow-heif", True, "import pillow_heif; print(pillow_heif.__version__)"),
-    ("imagecodecs", True, "import imagecodecs as i; i.lzfse_decode(i.lzfse_encode(b'x' * 99)); print(i.__version__)"),
+    (
+        "imagecodecs",
+        True,
+        "import imagecodecs as i; assert i.lzfse_decode(i.lzfse_encode(b'x' * 99)); print(i.__version__)",
+    ),
     ("gymnasium", True, "import gymnasium; print(gymnasium.__version__)"),
     ("h5py", False, "import h5py; print(h5py.__version__)"),
     ("pyarrow", False, "import pyarrow; print(pyarrow.__version__)"),

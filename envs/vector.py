@@ -32,7 +32,7 @@ Info = dict[str, Any]
 CONTROL_RATE = 20
 """Control steps per simulated second."""
 SURE = 0.9
-"""Who is as sure as this that nothing is lost is paid in full: else policies learn to please the model's doubts."""
+"""Who is as sure as this that nothing is lost is paid in full; docs/neural.md says what came of it."""
 
 
 @dataclass(frozen=True)
