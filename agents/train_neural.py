@@ -23,7 +23,7 @@ from ..world_models.hybrid.dynamics import Dynamics, Shape
 from ..world_models.hybrid.experience import Experience
 from ..world_models.hybrid.geometry import Geometry
 from ..world_models.hybrid.model import save_model
-from ..world_models.hybrid.scene import RobotForm, SceneForm
+from ..world_models.hybrid.scene import RobotForm, SceneForm, ServoForm
 from ..world_models.hybrid.training import TrainConfig, Trainer
 from .calibration import calibrate
 from .experience import Practice, gather
@@ -131,13 +131,15 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
         if form.name != name:
             raise TaskError(f"a model is for one robot; {form.env_id} has {form.name!r}, the first has {name!r}")
     parts = any(form.shape.parts for form in forms.values())
-    sizes = {**asdict(shape), "parts": parts, **{name: getattr(course, name) for name in ("members", "width", "depth")}}
+    scenes = [scene for form in forms.values() for scene in form.scenes]
+    told = {"parts": parts, "tuned": any(scene.servos != ServoForm() for scene in scenes)}
+    sizes = {**asdict(shape), **told, **{name: getattr(course, name) for name in ("members", "width", "depth")}}
     halves = [each.parted(HELD_OUT) for each in sets]
     return Lesson(
         robot=name,
         scenes=sorted({scene for form in forms.values() for scene in form.names}),
         shape=Shape(**sizes),
-        geometry=Geometry(first.robot, [scene for form in forms.values() for scene in form.scenes]),
+        geometry=Geometry(first.robot, scenes),
         experience=Experience.joined([most for most, _ in halves], firsts),
         held_out=Experience.joined([rest for _, rest in halves], firsts),
     )

@@ -14,7 +14,7 @@ from ...scenes.outlines import geom_points
 from ...world_models.hybrid.dynamics import PERIOD, Shape
 from ...world_models.hybrid.fields import sample
 from ...world_models.hybrid.kinematics import Tree
-from ...world_models.hybrid.scene import PROBES, BodyForm, PartForm, RobotForm, SceneForm, no_body
+from ...world_models.hybrid.scene import PROBES, BodyForm, PartForm, RobotForm, SceneForm, ServoForm, no_body
 from ..alignment import FILLER
 from ..robots import PREFIX
 from ..world import World
@@ -166,7 +166,8 @@ def _gripper_points(points: Array, owners: Ints, holders: Ints, spots: Array) ->
 
 def scene_form(world: World) -> SceneForm:
     """What stands still and what moves in a scene."""
-    model, base = world.model, _Base(world)
+    model, base, rig = world.model, _Base(world), world.rig
+    period = float(model.opt.timestep)  # of MuJoCo's steps: commands come with one of them
     data = mujoco.MjData(model)
     data.qpos[:] = world.home_qpos
     parts = part_joints(world)
@@ -187,6 +188,7 @@ def scene_form(world: World) -> SceneForm:
         bodies=tuple(_body(model, data, body, geoms[body]) for body in free),
         parts=tuple(_part(world, data, int(j), geoms[body]) for j, body in zip(parts, moved, strict=True)),
         gravity=base.matrix.T @ model.opt.gravity,
+        servos=ServoForm(rig.stiffness, rig.damping, rig.strength, math.ceil(rig.latency / period - 1e-9) * period),
     )
 
 

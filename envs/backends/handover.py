@@ -75,18 +75,18 @@ class Handover:
 
         assert self._places is not None
         batch, count = _batch(self._source), len(state.member)
-        qpos, qvel, act = (state.physics[:, _columns(batch, name)] for name in ("qpos", "qvel", "act"))
+        qpos, qvel, act, ctrl = (state.physics[:, _columns(batch, name)] for name in ("qpos", "qvel", "act", "ctrl"))
         found = self._places.recorded(state.member, qpos[:, None], qvel[:, None])
         force = state.sensors["pad_force"] if "pad_force" in state.sensors else state.sensors["tip_force"]
         moment = Experience(
             scene=torch.from_numpy(state.member.copy()),
             left=torch.zeros(count, dtype=torch.int64),
             filtered=torch.from_numpy(act.astype(np.float32)),
-            targets=torch.from_numpy(act.astype(np.float32)),
+            targets=torch.from_numpy(ctrl.astype(np.float32)),
             force=torch.from_numpy(force.astype(np.float32)),
             **{name: torch.from_numpy(values[:, 0]) for name, values in found.items()},
         )
-        return moment.state(torch.arange(count))
+        return replace(moment.state(torch.arange(count)), told=moment.targets)
 
     def _row(self, learned: State) -> Array:
         """Rows of the target's `SimulatorState.physics`, where it is a hybrid model."""
@@ -112,6 +112,7 @@ class Handover:
             "joints": (links,),
             "speeds": (links,),
             "filtered": (int(world.model.nu),),
+            "told": (int(world.model.nu),),
             "position": (objects, 3),
             "rotation": (objects, 3, 3),
             "velocity": (objects, 6),
@@ -142,17 +143,17 @@ class Handover:
             rows, each = np.flatnonzero(state.member == k), self._worlds[k]
             columns = each.model.jnt_dofadr[part_joints(each)]
             qvel[rows[:, None], columns] = learned.part_speed.numpy()[rows, : len(columns)]
-        filtered = np.asarray(learned.filtered.numpy(), dtype=np.float64)
+        filtered, told = (np.asarray(x.numpy(), dtype=np.float64) for x in (learned.filtered, learned.told))
         found = np.repeat(self._blank, count, axis=0)
         found[:, batch.nstate :] = _AWAKE
-        values = {"qpos": self._places.qpos(learned), "qvel": qvel, "act": filtered, "ctrl": filtered}
+        values = {"qpos": self._places.qpos(learned), "qvel": qvel, "act": filtered, "ctrl": told}
         for name, given in values.items():
             found[:, _columns(batch, name)] = given
         if world.model.nhistory:
             # Each actuator's history: two numbers, times, and the commands given then.
             columns = _columns(batch, "history")
-            history = found[:, columns].reshape(count, filtered.shape[1], -1)
-            history[:, :, history.shape[2] // 2 + 1 :] = filtered[:, :, None]
+            history = found[:, columns].reshape(count, told.shape[1], -1)
+            history[:, :, history.shape[2] // 2 + 1 :] = told[:, :, None]
             found[:, columns] = history.reshape(count, -1)
         return found
 

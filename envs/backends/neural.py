@@ -117,12 +117,11 @@ class NeuralSimulator:
         self._assign(ids, episodes.member)
         state = self._places.start(self._geometry, episodes)
         sight = self._geometry.see(state)
-        target = state.filtered
-        force = self._dynamics.forces(self._dynamics.force_inputs(state, target, sight))
+        force = self._dynamics.forces(self._dynamics.force_inputs(state, state.told, sight))
         state = replace(state, force=self._dynamics.newtons(force))
         self._put(ids, state, sight)
         self.confidence.reset(ids)
-        self._read(ids, state, sight.hand, target)
+        self._read(ids, state, sight.hand)
         self._controller.reset(ids, self._sensors)
 
     @torch.inference_mode()
@@ -156,11 +155,11 @@ class NeuralSimulator:
                 seen = seen.put(rest, sight.of(rest))
             self._state, self._sight = after, seen
         else:
-            after, seen, target = after[chosen], seen.of(chosen), target[chosen]
+            after, seen = after[chosen], seen.of(chosen)
             self._put(rows, after, seen)
             at = np.arange(len(rows))
         self.confidence.add(rows, doubt)
-        self._read(rows, after, seen.hand, target, at)
+        self._read(rows, after, seen.hand, at)
         return failed
 
     def diagnostics(self) -> dict[str, NDArray[Any]]:
@@ -258,9 +257,9 @@ class NeuralSimulator:
         self._state.put(rows, state)
         self._sight = self._sight.put(rows, sight)
 
-    def _read(self, ids: Ids, state: State, hand: Hand, target: Tensor, at: Ids | None = None) -> None:
+    def _read(self, ids: Ids, state: State, hand: Hand, at: Ids | None = None) -> None:
         """Refreshes the sensors of worlds `ids` (m,) from states, theirs being at `at` (m,), by default all."""
-        for name, values in self._places.sensors(self._geometry, state, hand, target).items():
+        for name, values in self._places.sensors(self._geometry, state, hand).items():
             self._sensors[name][ids] = values if at is None or len(at) == len(values) else values[at]
 
     def _pose(self, ids: Ids) -> None:

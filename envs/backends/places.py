@@ -80,6 +80,7 @@ class Places:
             "joints": joints,
             "speeds": np.zeros_like(joints),
             "filtered": filtered,
+            "told": filtered,
             "position": np.einsum("nkj,nji->nki", apart, turned),
             "rotation": frames,
             "velocity": np.zeros((*apart.shape[:2], 6)),
@@ -140,7 +141,7 @@ class Places:
         }
         return {name: np.zeros((num_envs, *shape)) for name, shape in shapes.items()}
 
-    def sensors(self, geometry: Geometry, state: State, hand: Hand, target: Tensor) -> dict[str, Array]:
+    def sensors(self, geometry: Geometry, state: State, hand: Hand) -> dict[str, Array]:
         """Sensors of n worlds; see `envs.simulator`."""
         member = state.scene.numpy()
         base, turned = self._base[member], self._turn[member]
@@ -161,7 +162,7 @@ class Places:
             found |= {"gripper_width": width, "pad_force": _double(state.force), "grip_pos": at, "grip_mat": frame}
         else:
             found |= {
-                "joint_target": _double(target)[:, self._world.joint_ctrl],
+                "joint_target": _double(state.told)[:, self._world.joint_ctrl],
                 "tip_pos": _placed(base, turned, _double(hand.markers)),
                 "tip_force": _double(state.force),
                 "palm_pos": at,

@@ -195,7 +195,8 @@ def noisy(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "spoil", "said"),
     [
-        ("a.mp4", lambda path: cut(noisy(path)), r"a\.mp4 was cut off: of 2\.0 s only 0\.\d s are there"),
+        # Half a picture is left out, or is an error where one thread, of one processor, decodes.
+        ("a.mp4", lambda path: cut(noisy(path)), r"a\.mp4 .*was cut off: (of 2\.0 s only 0\.\d s are|copy or record)"),
         ("a.mkv", lambda path: cut(noisy(path)), r"a\.mkv was cut off: of 2\.0 s only \d\.\d s are there"),
         ("a.mp4", lambda path: flipped(noisy(path)), r"a\.mp4 cannot be read as a film .*damaged or was cut off"),
         ("a.mp4", lambda path: path.write_bytes(b""), r"a\.mp4 cannot be read as a film"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from .geometry import TRAITS, Around, Geometry, Hand, Sight, State
+from .geometry import SERVO_TRAITS, TRAITS, Around, Geometry, Hand, Sight, State
 from .kinematics import dot, from_vector, matmul, matmul_back, orthonormal, to_vector, turn, turn_back
 from .networks import Ensemble, Normaliser
 from .scene import PROBES
@@ -43,6 +43,7 @@ class Shape:
         parts: whether there are any. members: networks of an ensemble. width: of their hidden layers, two of them, of
             the robot's `depth`: in contact its motion hangs on more than anything else's.
         servos: of each actuator the link whose joint it moves alone, or -1; empty: what servos lag behind is not seen.
+        tuned: whether how servos differ between scenes is seen.
     """
 
     links: int
@@ -57,6 +58,7 @@ class Shape:
     width: int = 192
     depth: int = 2
     servos: tuple[int, ...] = ()
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Dynamics(nn.Module):
 
     robot_scale: Tensor
     seen: Tensor
+    seen_servos: Tensor
 
     def __init__(self, shape: Shape, *, seed: int = 0) -> None:
         super().__init__()
@@ -91,8 +94,9 @@ class Dynamics(nn.Module):
         linear = 2 * shape.links + 2 * shape.actuators
         grip = 2 * len(shape.fingers) + 2 * len(shape.grips) + shape.forces
         common = 6 + 3 + 3 + 6 * points + 6 + grip
+        lag = 2 * len(self._served) + (len(self._served) + SERVO_TRAITS if shape.tuned else 0)
         sizes = {
-            "robot": (linear + 3 * points + shape.forces + 2 * len(self._served), 2 * shape.links),
+            "robot": (linear + 3 * points + shape.forces + lag, 2 * shape.links),
             "free": (common + 3 + 2 + 6 + 3 * PROBES + 6, _FREE_OUT),
             "part": (common + 6 + 1 + 2 * points + 8, _PART_OUT),
             "force": (4 * points + grip, shape.forces),
@@ -104,6 +108,7 @@ class Dynamics(nn.Module):
         nn.init.zeros_(self.robot_linear.bias)
         self.register_buffer("robot_scale", torch.ones(2 * shape.links))
         self.register_buffer("seen", torch.stack([torch.full((TRAITS,), -_ANYTHING), torch.full((TRAITS,), _ANYTHING)]))
+        self.register_buffer("seen_servos", torch.zeros(2, SERVO_TRAITS))
         self.inputs = nn.ModuleDict({name: Normaliser(size) for name, (size, _) in sizes.items()})
         self.networks = nn.ModuleDict(
             {
@@ -132,15 +137,29 @@ class Dynamics(nn.Module):
         assert isinstance(normaliser, Normaliser)
         normaliser.measure(inputs, least=least)
 
-    def meet(self, traits: Tensor) -> None:
-        """Takes what the things (N, TRAITS) are like that it learns from; see `Geometry.traits`."""
+    def heard(self, geometry: Geometry, state: State, target: Tensor) -> Tensor:
+        """What servos make of targets (n, U) that come late: the constant ones by which their filters get in a period
+        to where they get with those of the period before for a while, and then with these."""
+        if not geometry.late:
+            return target
+        keep = self.shape.keep
+        share: Tensor = (keep ** (1 - geometry.latency[state.scene] / PERIOD) - keep) / (1 - keep)
+        return target + share * (state.told - target)
+
+    def meet(self, traits: Tensor, servos: Tensor) -> None:
+        """Takes what the things (N, TRAITS) and the servos (M, SERVO_TRAITS) are like that it learns from; see
+        `Geometry`."""
         self.seen.copy_(torch.stack([traits.amin(0), traits.amax(0)]))
+        if self.shape.tuned:
+            self.seen_servos.copy_(torch.stack([servos.amin(0), servos.amax(0)]))
 
     def novelty(self, traits: Tensor) -> Tensor:
         """How unlike (N,) all that it learned from things with such traits (N, TRAITS) are: 1 is too much."""
-        low, high = self.seen
-        beyond: Tensor = torch.maximum(low - traits, traits - high).amax(1).clamp_min(0.0)
-        return beyond
+        return _beyond(self.seen, traits)
+
+    def servo_novelty(self, servos: Tensor) -> Tensor:
+        """How unlike (n,) all that it learned from servos (n, SERVO_TRAITS) are: 1 is too much."""
+        return _beyond(self.seen_servos, servos)
 
     def unrest(self, state: State) -> Tensor:
         """How far (n,) the position or the speed of any of the robot's joints is from the mean of those that it learned
@@ -158,12 +177,17 @@ class Dynamics(nn.Module):
 
     # -- the robot -------------------------------------------------------------------------------------------------
 
-    def robot_inputs(self, state: State, target: Tensor, sight: Sight) -> Tensor:
-        """What the robot's motion depends on: first what it depends on almost linearly."""
+    def robot_inputs(self, geometry: Geometry, state: State, target: Tensor, sight: Sight) -> Tensor:
+        """What the robot's motion depends on, with targets as they are `heard`: first what it depends on almost
+        linearly."""
         own = [state.joints, state.speeds, target, state.filtered]
         felt = [_felt(sight.near, _CLOSE), _felt(sight.near, _FAR), _felt(sight.still, _CLOSE)]
         # Joints and targets vary by a radian, what lies between them by a hundredth of that, and that is what moves.
         lag = [each[:, self._servos] - state.joints[:, self._served] for each in (target, state.filtered)]
+        if self.shape.tuned:
+            late = (state.told - target)[:, self._servos] * geometry.latency[state.scene] / PERIOD
+            stiffness = geometry.stiffness[state.scene]
+            lag = [*(each * stiffness for each in lag), late, geometry.servos[state.scene]]
         return torch.cat([*own, *felt, _loud(state.force), *lag], 1)
 
     def move_robot(self, inputs: Tensor) -> Tensor:
@@ -308,10 +332,11 @@ class Dynamics(nn.Module):
         Returns:
             The next state and what is seen then; and (n, 5) how far the networks disagree about where things go [m],
             and about the robot, in parts of what is usually left of its motion by a linear model; how near the hand
-            is to things, 1 in contact; how unlike those that they learned from the things around it are; and how
-            unusual the robot's motion is, see `unrest`.
+            is to things, 1 in contact; how unlike those that they learned from the things around it, or the servos,
+            are; and how unusual the robot's motion is, see `unrest`.
         """
-        guesses = self.move_robot(self.robot_inputs(state, target, sight))
+        told, target = target, self.heard(geometry, state, target)
+        guesses = self.move_robot(self.robot_inputs(geometry, state, target, sight))
         unrest = self.unrest(state)
         found = guesses.mean(0)
         links = self.shape.links
@@ -322,7 +347,7 @@ class Dynamics(nn.Module):
         position, rotation, velocity = (x.clone() for x in (state.position, state.rotation, state.velocity))
         part, part_speed = state.part.clone(), state.part_speed.clone()
         everything = sight.around
-        novelty = found.new_zeros(len(found)).scatter_reduce(
+        novelty = self.servo_novelty(geometry.servos[state.scene]).scatter_reduce(
             0, everything.world, self.novelty(geometry.traits[everything.scene, everything.body]), "amax"
         )
         free = everything.body < geometry.free
@@ -360,6 +385,7 @@ class Dynamics(nn.Module):
             joints=joints,
             speeds=speeds,
             filtered=self.filter(state.filtered, target),
+            told=told,
             position=position,
             rotation=rotation,
             velocity=velocity,
@@ -412,6 +438,13 @@ def _spread(shift: Tensor) -> Tensor:
     """How far (N,) M shifts (M, N, d) are apart: the root of the mean square of their distances from their mean."""
     apart = shift - shift.mean(0)
     return (apart * apart).sum(-1).mean(0).sqrt()
+
+
+def _beyond(known: Tensor, numbers: Tensor) -> Tensor:
+    """How far (N,) any of the numbers (N, d) is outside of ranges (2, d)."""
+    low, high = known
+    found: Tensor = torch.maximum(low - numbers, numbers - high).amax(1).clamp_min(0.0)
+    return found
 
 
 def _felt(distance: Tensor, scale: float) -> Tensor:

@@ -65,12 +65,15 @@ class Experience(Rows):
 
     def state(self, frame: Tensor) -> State:
         """States (n,) of frames (n,); what is as good as still stands still."""
+        before = (frame - 1).clamp_min(0)
+        first = (self.left[before] == 0) | (frame == 0)
         pose, velocity, speed = self.poses[frame], self.velocity[frame], self.part_speed[frame]
         return State(
             scene=self.scene[frame],
             joints=self.joints[frame],
             speeds=self.speeds[frame],
             filtered=self.filtered[frame],
+            told=torch.where(first[:, None], self.filtered[frame], self.targets[before]),
             position=pose[..., :3],
             rotation=rotation(pose[..., 3:]),
             velocity=velocity * ~standing(velocity)[..., None],

@@ -6,6 +6,7 @@ parts are filled up with nothing. Bodies are the free ones, then the parts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -16,13 +17,16 @@ from torch import Tensor, nn
 
 from .fields import Fields
 from .kinematics import Kinematics, dot, from_vector, matmul, turn, turn_back
-from .scene import PROBES, RobotForm, SceneForm, no_body, no_part
+from .scene import PROBES, RobotForm, SceneForm, ServoForm, no_body, no_part
 
 TRAITS = 8
 """Numbers that say what a thing is like; see `Geometry.traits`."""
+SERVO_TRAITS = 4
+"""Numbers that say what servos are like; see `Geometry.servos`."""
 _NOWHERE = 0.1  # [m]: what counts as the distance to nothing
 _STRANGE_MASS, _STRANGE_FRICTION, _STRANGE_SIZE = 0.3, 0.3, 0.03  # decades, 1 and metres that make a thing another
 _STRANGE_JOINT = 1.0  # decades of a joint's damping, friction or inertia that do
+_STRANGE_GAIN, _STRANGE_LATENCY = 0.13, 0.02  # decades of a servo's gains or strength, and seconds, that do so to it
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class State(Rows):
 
     Attributes:
         scene: (n,) which scene each is of. joints, speeds: (n, L) of the robot [rad], [rad/s], of slides [m], [m/s].
-        filtered: (n, U) servo targets behind their low-pass filters.
+        filtered: (n, U) servo targets behind their low-pass filters. told: (n, U) those of the period before.
         position: (n, K, 3), rotation: (n, K, 3, 3): frames of the free bodies. velocity: (n, K, 6) of their centres of
             mass [m/s], and angular [rad/s], both along the base's axes.
         part, part_speed: (n, P) of the parts' joints. force: (n, F) on pads or fingertips [N].
@@ -61,6 +65,7 @@ class State(Rows):
     joints: Tensor
     speeds: Tensor
     filtered: Tensor
+    told: Tensor
     position: Tensor
     rotation: Tensor
     velocity: Tensor
@@ -136,6 +141,8 @@ class Geometry(nn.Module):
 
     Attributes:
         traits: see `_traits`. real: (scenes, K + P) which bodies there are; others fill up.
+        stiffness, latency: (scenes, 1) of servos, see `ServoForm`. servos: (scenes, SERVO_TRAITS) how they differ, in
+            units that make a servo another. late: whether any is.
     """
 
     kinematics: Kinematics
@@ -161,6 +168,9 @@ class Geometry(nn.Module):
     part_loss: Tensor
     part_inertia: Tensor
     matter: Tensor
+    stiffness: Tensor
+    latency: Tensor
+    servos: Tensor
     _point_link: Tensor
     _point_position: Tensor
     _frame_position: Tensor
@@ -192,6 +202,10 @@ class Geometry(nn.Module):
         for name in ("slides", "low", "high", "damping", "stiffness", "rest", "loss", "inertia"):
             keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts)
         self.register_buffer("traits", self._traits(), persistent=False)
+        keep("stiffness", [scene.servos.stiffness for scene in scenes], 1)
+        keep("latency", [scene.servos.latency for scene in scenes], 1)
+        keep("servos", [_servo_traits(scene.servos) for scene in scenes], SERVO_TRAITS)
+        self.late = any(scene.servos.latency > 0 for scene in scenes)
         self.real = torch.tensor(
             [
                 [k < len(s.bodies) for k in range(self.free)] + [k < len(s.parts) for k in range(self.parts)]
@@ -312,3 +326,8 @@ class Geometry(nn.Module):
             swung = self.swing(scene, part, place[:, None])[:, 0] * state.part_speed[world, part][:, None]
             speed = torch.where((other < self.free)[:, None], speed, swung)
         return distance, turn(turned, normal[rows, nearest]), speed
+
+
+def _servo_traits(servos: ServoForm) -> list[float]:
+    gains = [math.log10(factor) / _STRANGE_GAIN for factor in (servos.stiffness, servos.damping, servos.strength)]
+    return [*gains, servos.latency / _STRANGE_LATENCY]

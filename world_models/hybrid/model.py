@@ -18,7 +18,8 @@ from .trust import Trust
 KIND = "hybrid"
 _DYNAMICS, _TRUST = "dynamics/", "trust/"
 _USUAL = f"{_TRUST}usual"
-_LATER: Mapping[str, Any] = {"servos": (), "depth": 2}
+_SEEN_SERVOS = f"{_DYNAMICS}seen_servos"
+_LATER: Mapping[str, Any] = {"servos": (), "depth": 2, "tuned": False}
 """What cards of models do not say that were made before there was a choice."""
 
 
@@ -48,6 +49,7 @@ def load_model(path: str | Path) -> tuple[Dynamics, Trust, Card]:
     usual = tensors.get(_USUAL)
     if usual is not None and usual.shape == (2,):  # made before the robot's motion was looked at: never unusual
         tensors[_USUAL] = torch.cat([usual, trust.usual[2:]])
+    tensors.setdefault(_SEEN_SERVOS, dynamics.seen_servos)  # made before servos were looked at: the robot's own
     check_tensors(path, _tensors(dynamics, trust), tensors)
     for prefix, module in ((_DYNAMICS, dynamics), (_TRUST, trust)):
         module.load_state_dict(
@@ -68,7 +70,7 @@ def check_shape(path: str | Path, model: Shape, wanted: Shape) -> None:
         CheckpointError: they do not go together; the message says what differs.
     """
     for item in fields(Shape):
-        if item.name in {"parts", "members", "width", "depth"} or (item.name == "servos" and not model.servos):
+        if item.name in {"parts", "members", "width", "depth", "tuned"} or (item.name == "servos" and not model.servos):
             continue
         ours, theirs = getattr(wanted, item.name), getattr(model, item.name)
         if ours != theirs:
@@ -95,7 +97,7 @@ def _shape(path: str | Path, settings: Mapping[str, Any]) -> Shape:
             value = tuple(value) if good and value is not None else value
         elif item.name == "keep":
             good = isinstance(value, float) and 0 <= value < 1
-        elif item.name == "parts":
+        elif item.name in {"parts", "tuned"}:
             good = isinstance(value, bool)
         else:
             good = _whole(value, 4096)

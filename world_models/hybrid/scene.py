@@ -86,17 +86,33 @@ class PartForm(BodyForm):
 
 
 @dataclass(frozen=True)
-class SceneForm:
-    """A scene: what stands still, the free bodies, the parts, and where gravity pulls.
+class ServoForm:
+    """How the robot's servos differ from what they usually are.
 
     Attributes:
-        static: distances to what stands still. bodies: K free ones. parts: P. gravity: (3,) [m/s^2].
+        stiffness, damping, strength: factors of the gains and of the force limits of its joints'.
+        latency: commands reach all of them so much later [s], at most a control period.
+    """
+
+    stiffness: float = 1.0
+    damping: float = 1.0
+    strength: float = 1.0
+    latency: float = 0.0
+
+
+@dataclass(frozen=True)
+class SceneForm:
+    """A scene: what stands still, the free bodies, the parts, where gravity pulls, and the robot's servos there.
+
+    Attributes:
+        static: distances to what stands still. bodies: K free ones. parts: P. gravity: (3,) [m/s^2]. servos: see there.
     """
 
     static: Field
     bodies: tuple[BodyForm, ...]
     parts: tuple[PartForm, ...]
     gravity: Array
+    servos: ServoForm = ServoForm()
 
 
 _NOWHERE = Field(np.zeros(3), 1.0, np.array([[[[1.0, 0.0, 0.0, 0.0]]]], dtype=np.float32))

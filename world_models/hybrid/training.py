@@ -132,11 +132,11 @@ class Trainer:
     def _measure(self) -> None:
         """Fits what is linear, and the scales of all inputs."""
         net, data, geometry = self._net, self._data, self._geometry
-        net.meet(geometry.traits[geometry.real])
+        net.meet(geometry.traits[geometry.real], geometry.servos)
         frame = self._starts(min(40_000, len(data)), 1)
-        state, target = data.state(frame), data.targets[frame]
-        sight = geometry.see(state)
-        inputs = net.robot_inputs(state, target, sight)
+        state = data.state(frame)
+        target, sight = net.heard(geometry, state, data.targets[frame]), geometry.see(state)
+        inputs = net.robot_inputs(geometry, state, target, sight)
         wanted = self._robot_wanted(frame, state)
         size = net.robot_linear.in_features
         known = torch.cat([inputs[:, :size], torch.ones(len(inputs), 1)], 1).double()
@@ -166,8 +166,10 @@ class Trainer:
             joints=self._noisy(state.joints, config.joint_noise),
             speeds=self._noisy(state.speeds, config.speed_noise),
         )
+        geometry = self._geometry
         with torch.no_grad():
-            inputs = net.robot_inputs(state, self._data.targets[frame], self._geometry.see(state))
+            target = net.heard(geometry, state, self._data.targets[frame])
+            inputs = net.robot_inputs(geometry, state, target, geometry.see(state))
         wanted = self._robot_wanted(frame, state)
         return _huber((net.move_robot(inputs) - wanted) / net.robot_scale, 0.3)
 
@@ -178,16 +180,17 @@ class Trainer:
         frame = self._starts(count, stretch)
         state = data.state(frame)
         losses: dict[str, list[Tensor]] = {}
-        hand = geometry.hand(state.joints)
+        hand, target = geometry.hand(state.joints), state.told
         alone = torch.arange(count) % 2 == 1
         for k in range(stretch):
-            at, target = frame + k, data.targets[frame + k]
+            at = frame + k
             sight = geometry.see(state, hand)
             if k:
-                forces = net.forces(net.force_inputs(state, data.targets[at - 1], sight))
+                forces = net.forces(net.force_inputs(state, target, sight))
                 _add(losses, "force", _huber(forces - torch.log1p(data.force[at]), 0.3))
                 state = replace(state, force=net.newtons(forces.detach()))
-            robot = net.move_robot(net.robot_inputs(state, target, sight).detach())
+            target = net.heard(geometry, state, data.targets[at])
+            robot = net.move_robot(net.robot_inputs(geometry, state, target, sight).detach())
             if k:
                 _add(losses, "arm", _huber((robot - self._robot_wanted(at, state)) / net.robot_scale, 0.3))
             joints, speeds = self._led(state, robot.detach().mean(0), at, alone)
@@ -284,6 +287,7 @@ class Trainer:
         return replace(
             state,
             filtered=data.filtered[frame + 1],
+            told=data.targets[frame],
             position=position,
             rotation=rotated,
             velocity=velocity,

@@ -81,7 +81,8 @@ def test_joints_and_speeds_far_from_those_that_were_learned_from_are_strange():
     speeds[1, 5] += 6.0
     free = {"position": torch.full((2, 1, 3), 9.0), "rotation": torch.eye(3).expand(2, 1, 3, 3)}
     none = {"velocity": torch.zeros(2, 1, 6), "part": torch.zeros(2, 0), "part_speed": torch.zeros(2, 0)}
-    rest = {"filtered": torch.full((2, actuators), 9.0), "force": torch.full((2, 2), 9.0)}
+    told = dict.fromkeys(("filtered", "told"), torch.full((2, actuators), 9.0))
+    rest = {**told, "force": torch.full((2, 2), 9.0)}
     state = State(scene=torch.zeros(2, dtype=torch.int64), joints=joints, speeds=speeds, **free, **none, **rest)
     torch.testing.assert_close(dynamics.unrest(state), torch.tensor([0.25, 9.0]))
     trust = Trust()
@@ -113,7 +114,7 @@ def test_things_unlike_those_that_were_learned_from_are_strange():
     geometry, dynamics = Geometry(robot, forms), Dynamics(model_shape(env.world, robot))
     assert geometry.real.all()
     assert (dynamics.novelty(geometry.traits[:, 0]) == 0).all()
-    dynamics.meet(geometry.traits[:2, 0])
+    dynamics.meet(geometry.traits[:2, 0], geometry.servos)
     np.testing.assert_allclose(dynamics.novelty(geometry.traits[:, 0]), [0, 0, 0, np.log10(4) / 0.3], atol=1e-4)
     env.close()
 

@@ -81,9 +81,7 @@ def test_a_model_has_what_physics_had_and_physics_has_it_again(env_id: str, make
     simulator: Any = neural.simulator
     state = simulator._state
     hand = simulator._geometry.hand(state.joints)
-    target = torch.from_numpy(simulator._places.ordered(np.zeros((COUNT, physics.world.model.nu))))
-    seen = simulator._places.sensors(simulator._geometry, state, hand, target)
-    seen.pop("joint_target", None)  # what the servos were told is not a part of the state
+    seen = simulator._places.sensors(simulator._geometry, state, hand)
     there = {name: physics.sensors()[name] for name in seen}
     for k, world in enumerate(physics.worlds):  # fillers are anywhere
         rows = physics.simulator.get_state().member == k
