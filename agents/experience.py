@@ -79,8 +79,12 @@ def make_practice_env(practice: Practice) -> WorldVectorEnv:
     return env
 
 
-def gather(practice: Practice, notify: Notify | None = None) -> Experience:
+def gather(practice: Practice, notify: Notify | None = None, *, kept: Path | None = None) -> Experience:
     """Plays and remembers, whole batches of episodes: at least as many as asked for.
+
+    Args:
+        practice, notify: see there. kept: folder, made if need be, for what each batch was like: those that are there
+            are not played again.
 
     Raises:
         TaskError: see `WorldVectorEnv`.
@@ -88,15 +92,23 @@ def gather(practice: Practice, notify: Notify | None = None) -> Experience:
     env = make_practice_env(practice)
     count = env.num_envs
     assert isinstance(env.simulator, PhysicsSimulator)
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+    batches = []
     try:
         memory, policies = _Memory(env, env.simulator), practice.policies()
-        done = 0
-        while done < practice.episodes:
-            play(env, memory, practice.seed + done, policies)
-            done += count
+        for done in range(0, practice.episodes, count):
+            file = None if kept is None else kept / f"{done:06d}.safetensors"
+            if file is not None and file.exists():
+                batches.append(Experience.load(file))
+            else:
+                play(env, memory, practice.seed + done, policies)
+                batches.append(memory.experience())
+                if file is not None:
+                    batches[-1].save(file)
             if notify is not None:
-                notify(min(done, practice.episodes), practice.episodes)
-        return memory.experience()
+                notify(min(done + count, practice.episodes), practice.episodes)
+        return Experience.joined(batches, [0] * len(batches))
     finally:
         env.close()
 
@@ -116,54 +128,48 @@ def play(env: WorldVectorEnv, watcher: Watcher, seed: int, policies: Sequence[SB
 
 
 class _Memory:
-    """States and targets of all episodes, as they come."""
+    """States and targets of one batch of episodes, as they come."""
 
     def __init__(self, env: WorldVectorEnv, simulator: PhysicsSimulator) -> None:
         self._env, self._simulator = env, simulator
         self._places = Places(env.worlds)
         self._fields = {name: simulator.batch.bind(name) for name in ("qpos", "qvel", "ctrl", "act")}
-        self._episodes: list[dict[str, list[Array]]] = []
-        self._broken: list[NDArray[np.bool_]] = []
+        self._seen: dict[str, list[Array]] = {}
+        self._scene, self._broken = simulator.members.copy(), np.zeros(env.num_envs, dtype=np.bool_)
 
     def begin(self) -> None:
-        self._episodes.append({name: [] for name in (*self._fields, "force", "scene")})
-        self._broken.append(np.zeros(self._env.num_envs, dtype=np.bool_))
+        """See `Watcher`; what was seen before is forgotten."""
+        self._seen = {name: [] for name in (*self._fields, "force")}
+        self._scene, self._broken = self._simulator.members.copy(), np.zeros(self._env.num_envs, dtype=np.bool_)
         self._look()
 
     def add(self, action: NDArray[np.float32]) -> None:
         """See `Watcher`; what the servos were told says it all."""
         self._look()
-        self._episodes[-1]["ctrl"].append(self._fields["ctrl"].astype(np.float32))
+        self._seen["ctrl"].append(self._fields["ctrl"].astype(np.float32))
 
     def drop(self, broken: NDArray[np.bool_]) -> None:
         """Forgets the episodes of some worlds (num_envs,): their physics diverged."""
-        self._broken[-1] |= broken
+        self._broken |= broken
 
     def _look(self) -> None:
-        episode, sensors = self._episodes[-1], self._env.sensors()
+        sensors = self._env.sensors()
         for name in ("qpos", "qvel", "act"):
-            episode[name].append(self._fields[name].astype(np.float32))
+            self._seen[name].append(self._fields[name].astype(np.float32))
         force = sensors["pad_force"] if "pad_force" in sensors else sensors["tip_force"]
-        episode["force"].append(force.astype(np.float32))
-        episode["scene"] = [self._simulator.members.copy()]
+        self._seen["force"].append(force.astype(np.float32))
 
     def experience(self) -> Experience:
-        """All that was seen."""
-
-        parts = []
-        for episode, broken in zip(self._episodes, self._broken, strict=True):
-            arrays = {name: np.stack(values, 1)[~broken] for name, values in episode.items()}
-            scene = arrays["scene"][:, 0]
-            count, frames = arrays["qpos"].shape[:2]
-            told = np.concatenate([arrays["ctrl"], arrays["ctrl"][:, -1:]], 1)
-            found = self._places.recorded(scene, arrays["qpos"], arrays["qvel"])
-            found |= {"filtered": arrays["act"], "force": arrays["force"], "targets": told}
-            flat = {name: torch.from_numpy(values).flatten(0, 1) for name, values in found.items()}
-            parts.append(
-                Experience(
-                    scene=torch.from_numpy(scene).repeat_interleave(frames),
-                    left=torch.arange(frames - 1, -1, -1).repeat(count),
-                    **flat,
-                )
-            )
-        return Experience.joined(parts, [0] * len(parts))
+        """What was seen since the last beginning, but for what is to be forgotten."""
+        arrays = {name: np.stack(values, 1)[~self._broken] for name, values in self._seen.items()}
+        scene = self._scene[~self._broken]
+        count, frames = arrays["qpos"].shape[:2]
+        told = np.concatenate([arrays["ctrl"], arrays["ctrl"][:, -1:]], 1)
+        found = self._places.recorded(scene, arrays["qpos"], arrays["qvel"])
+        found |= {"filtered": arrays["act"], "force": arrays["force"], "targets": told}
+        flat = {name: torch.from_numpy(values).flatten(0, 1) for name, values in found.items()}
+        return Experience(
+            scene=torch.from_numpy(scene).repeat_interleave(frames),
+            left=torch.arange(frames - 1, -1, -1).repeat(count),
+            **flat,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..digital_cousins.cousin import MANIFEST
+from ..scenes.folder import SCENE_FILE
 from ..world_models.resuming import save_numbers
 
 KEEP = 60.0
@@ -52,5 +54,33 @@ def plain(told: Any) -> Any:
 
 
 def digest(told: Any) -> str:
-    """What something depends on, in a few letters: another for anything else."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    """What something depends on, in a few letters: another for anything else, and where a scene, a set of cousins, a
+    policy or a checkpoint that it names by its path is another by now."""
+    text = json.dumps(told, sort_keys=True, default=str)
+    inside = [found for word in _words(json.loads(text)) if (found := contents(Path(word)))]
+    return hashlib.sha256("".join([text, *inside]).encode()).hexdigest()[:12]
+
+
+def contents(path: Path, *, deep: bool = False) -> str:
+    """What a scene's folder, a set of cousins, a policy's folder or a checkpoint holds, in a few letters, and nothing of
+    other paths; `deep`: policies are looked for in all that a folder holds."""
+    files = [path] if path.suffix == ".safetensors" and path.is_file() else []
+    if path.is_dir():
+        from .sb3_policy import POLICY  # Stable-Baselines3 takes its time
+
+        files = [path / name for name in (SCENE_FILE, MANIFEST) if (path / name).is_file()]
+        files = files or sorted(path.rglob(POLICY) if deep else path.glob(POLICY))
+    if not files:
+        return ""
+    held = [[str(file.relative_to(path)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]
+
+
+def _words(told: Any) -> Iterator[str]:
+    """All that may be a path, wherever it stands."""
+    if isinstance(told, str):
+        if 0 < len(told) < 1000 and told.isprintable():
+            yield told
+    elif isinstance(told, (list, dict)):
+        for each in told.values() if isinstance(told, dict) else told:
+            yield from _words(each)

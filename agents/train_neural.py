@@ -9,6 +9,7 @@ interruption, and a change of what was asked for begins anew.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -120,11 +121,7 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
             forms[place] = _look(practice, count)
             count += len(forms[place].scenes)
         firsts.append(forms[place].first)
-        file = work / f"played-{digest(plain(practice))}.safetensors"
-        if not file.exists():
-            stage = f"playing {practice.env_id.removeprefix('PocketWorlds/')}"
-            gather(practice, lambda done, count, stage=stage: notify(stage, done / count)).save(file)  # type: ignore[misc]
-        sets.append(Experience.load(file))
+        sets.append(_played(practice, work, notify))
     first, *others = forms.values()
     name, shape = first.name, first.shape
     for form in others:
@@ -143,6 +140,17 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
         experience=Experience.joined([most for most, _ in halves], firsts),
         held_out=Experience.joined([rest for _, rest in halves], firsts),
     )
+
+
+def _played(practice: Practice, work: Path, notify: Notify) -> Experience:
+    """What is played of a practice; until it is whole, each batch of episodes is kept."""
+    file = work / f"played-{digest(plain(practice))}.safetensors"
+    batches = file.with_suffix("")
+    if not file.exists():
+        stage = f"playing {practice.env_id.removeprefix('PocketWorlds/')}"
+        gather(practice, lambda done, count: notify(stage, done / count), kept=batches).save(file)
+    shutil.rmtree(batches, ignore_errors=True)
+    return Experience.load(file)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.ppo import SETTINGS, Settings
-from ...agents.sb3_policy import POLICY
+from ...agents.keeping import contents
 from ...agents.snapshots import train
 from ...errors import TaskError
 from . import exploit, films, ood, ranking, speed, transfer
@@ -34,7 +34,6 @@ LEAST = 64
 """Episodes from which on a card says what an audit found."""
 _ROOM = 900_000  # seeds of the last section, 4 million on, are still below those that models are trained on
 _VERSIONS = ("pocketworlds", "mujoco", "gymnasium", "numpy", "torch")
-_MANIFESTS = ("scene.json", "cousins.json")
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ class _Work:
         told = {name: self.facts.get(name) for name in ("environment", "keywords", "backend", "weights", *_VERSIONS)}
         told |= {name: getattr(self.plan, name) for name in names}
         folders = [*told.values(), *self.plan.subject.keywords.values()]
-        told["inside"] = [_inside(Path(each)) for each in folders if isinstance(each, (str, Path))]
+        told["inside"] = [contents(Path(each), deep=True) for each in folders if isinstance(each, (str, Path))]
         if "turns" in names:  # what is timed is timed on a machine
             told |= {name: self.facts.get(name) for name in ("processor", "processors", "system")}
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -387,15 +386,6 @@ def _kept(name: str, work: _Work, out: Path, anew: bool) -> dict[str, Any]:
     partial.write_text(json.dumps({"key": key, "found": found}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, file)
     return found
-
-
-def _inside(folder: Path) -> str:
-    """What a folder of policies, a scene or a set of cousins holds, in a few letters; nothing of other words."""
-    if not folder.is_dir():
-        return ""
-    files = [folder / name for name in _MANIFESTS if (folder / name).is_file()] or sorted(folder.glob(f"**/{POLICY}"))
-    held = [[str(file.relative_to(folder)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
-    return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]
 
 
 def _settings(plan: Plan, steps: int | None) -> Settings:

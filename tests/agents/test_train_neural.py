@@ -202,6 +202,29 @@ def test_experience_is_written_and_read(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["played.safetensors"]
 
 
+def test_play_that_was_interrupted_goes_on(tmp_path: Path):
+    """With the batch after the last that was played; what was played before is taken as it lies there."""
+    asked = course("Push-v0")
+    (practice,) = asked.practices
+    whole = gather(practice)
+
+    def interrupted(stage: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(asked, tmp_path, interrupted)
+    (first,) = tmp_path.glob("played-*/*.safetensors")
+    batch = Experience.load(first)
+    torch.testing.assert_close(batch.poses, whole.poses[: len(batch)], atol=0, rtol=0)
+    replace(batch, force=torch.full_like(batch.force, 7.0)).save(first)
+    lesson = prepare(asked, tmp_path, quiet)
+    played = Experience.joined([lesson.experience, lesson.held_out], [0, 0])
+    assert (played.force[: len(batch)] == 7).all()
+    assert torch.equal(played.force[len(batch) :], whole.force[len(batch) :])
+    assert torch.equal(played.poses, whole.poses)
+    assert [file.suffix for file in tmp_path.iterdir()] == [".safetensors"]
+
+
 def test_settings_are_overridden_and_checked():
     settings = read_settings(["train.steps=5", "practice.Push-v0=7", "seed=3", "rounds=2", "learner_steps=9"])
     assert (settings.train.steps, settings.practice["Push-v0"], settings.seed) == (5, 7, 3)
