@@ -62,8 +62,8 @@ def digest(told: Any) -> str:
 
 
 def contents(path: Path, *, deep: bool = False) -> str:
-    """What a scene's folder, a set of cousins, a policy's folder or a checkpoint holds, in a few letters, and nothing of
-    other paths; `deep`: policies are looked for in all that a folder holds."""
+    """What a scene's folder, a set of cousins, a policy's folder or a checkpoint holds, in a few letters; nothing of
+    other paths. `deep`: policies are looked for in all that a folder holds."""
     files = [path] if path.suffix == ".safetensors" and path.is_file() else []
     if path.is_dir():
         from .sb3_policy import POLICY  # Stable-Baselines3 takes its time

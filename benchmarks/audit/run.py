@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...agents.ppo import SETTINGS, Settings
 from ...agents.keeping import contents
+from ...agents.ppo import SETTINGS, Settings
 from ...agents.snapshots import train
 from ...errors import TaskError
 from . import exploit, films, ood, ranking, speed, transfer
