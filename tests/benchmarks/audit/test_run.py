@@ -190,6 +190,12 @@ def test_a_card_says_what_enough_episodes_found(model_file: Path, tmp_path: Path
         run_audit(plan, tmp_path / "audit", card=True, notify=quiet)
     assert not (tmp_path / "audit").exists()
     monkeypatch.setattr(runner, "LEAST", 2)
+    later = replace(plan, sections=("control",))
+    with pytest.raises(TaskError, match="comes from the section replay; run it too"):
+        run_audit(later, tmp_path / "audit", card=True, notify=quiet)
     run_audit(plan, tmp_path / "audit", card=True, notify=quiet)
     (told,) = load_checkpoint(model_file)[0].measured["audit"].values()
     assert told["episodes"] == 2
+    run_audit(later, tmp_path / "audit", card=True, notify=quiet)  # what was replayed still holds
+    (more,) = load_checkpoint(model_file)[0].measured["audit"].values()
+    assert set(told["goals"]) < set(more["goals"])
