@@ -31,6 +31,7 @@ MOVES = -1.0
 _ANYTHING = 1e6  # what traits are within before any were seen
 _TOUCH, _CLOSE, _FAR = 0.001, 0.004, 0.03  # scales [m] on which distances are felt
 _FREE_OUT, _PART_OUT = 19, 9
+_TUNED = 12  # numbers a servo whose tuning is seen: what pulls at its joint, to first order in how it differs
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ class Dynamics(nn.Module):
         self._fingers, self._grips = list(shape.fingers), list(shape.grips)
         self._servos = [number for number, link in enumerate(shape.servos) if link >= 0]
         self._served = [shape.servos[number] for number in self._servos]
-        linear = 2 * shape.links + 2 * shape.actuators
+        linear = 2 * shape.links + 2 * shape.actuators + (_TUNED * len(self._served) if shape.tuned else 0)
         grip = 2 * len(shape.fingers) + 2 * len(shape.grips) + shape.forces
         common = 6 + 3 + 3 + 6 * points + 6 + grip
-        lag = 2 * len(self._served) + (len(self._served) + SERVO_TRAITS if shape.tuned else 0)
+        lag = 2 * len(self._served) + (SERVO_TRAITS if shape.tuned else 0)
         sizes = {
             "robot": (linear + 3 * points + shape.forces + lag, 2 * shape.links),
             "free": (common + 3 + 2 + 6 + 3 * PROBES + 6, _FREE_OUT),
@@ -185,9 +186,12 @@ class Dynamics(nn.Module):
         # Joints and targets vary by a radian, what lies between them by a hundredth of that, and that is what moves.
         lag = [each[:, self._servos] - state.joints[:, self._served] for each in (target, state.filtered)]
         if self.shape.tuned:
-            late = (state.told - target)[:, self._servos] * geometry.latency[state.scene] / PERIOD
-            stiffness = geometry.stiffness[state.scene]
-            lag = [*(each * stiffness for each in lag), late, geometry.servos[state.scene]]
+            latency, gains = geometry.latency[state.scene] / PERIOD, geometry.gains[state.scene]
+            late = (state.told - target)[:, self._servos] * latency
+            pulls = torch.cat([*lag, state.speeds[:, self._served]], 1)
+            own += [late, pulls * latency]
+            own += [torch.cat([pulls, late], 1) * gain for gain in gains.split(1, 1)]
+            lag.append(geometry.servos[state.scene])
         return torch.cat([*own, *felt, _loud(state.force), *lag], 1)
 
     def move_robot(self, inputs: Tensor) -> Tensor:

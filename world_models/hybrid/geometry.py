@@ -141,8 +141,8 @@ class Geometry(nn.Module):
 
     Attributes:
         traits: see `_traits`. real: (scenes, K + P) which bodies there are; others fill up.
-        stiffness, latency: (scenes, 1) of servos, see `ServoForm`. servos: (scenes, SERVO_TRAITS) how they differ, in
-            units that make a servo another. late: whether any is.
+        servos: (scenes, SERVO_TRAITS) how they differ, see `ServoForm`, in units that make a servo another. gains:
+            (scenes, 2) by what parts of their stiffness and damping. latency: (scenes, 1) [s]. late: whether any is.
     """
 
     kinematics: Kinematics
@@ -168,9 +168,9 @@ class Geometry(nn.Module):
     part_loss: Tensor
     part_inertia: Tensor
     matter: Tensor
-    stiffness: Tensor
-    latency: Tensor
     servos: Tensor
+    gains: Tensor
+    latency: Tensor
     _point_link: Tensor
     _point_position: Tensor
     _frame_position: Tensor
@@ -202,9 +202,9 @@ class Geometry(nn.Module):
         for name in ("slides", "low", "high", "damping", "stiffness", "rest", "loss", "inertia"):
             keep(f"part_{name}", [getattr(part, name) for part in parts], self.parts)
         self.register_buffer("traits", self._traits(), persistent=False)
-        keep("stiffness", [scene.servos.stiffness for scene in scenes], 1)
-        keep("latency", [scene.servos.latency for scene in scenes], 1)
         keep("servos", [_servo_traits(scene.servos) for scene in scenes], SERVO_TRAITS)
+        keep("gains", [(scene.servos.stiffness - 1, scene.servos.damping - 1) for scene in scenes], 2)
+        keep("latency", [scene.servos.latency for scene in scenes], 1)
         self.late = any(scene.servos.latency > 0 for scene in scenes)
         self.real = torch.tensor(
             [
