@@ -190,7 +190,7 @@ class Dynamics(nn.Module):
             late = (state.told - target)[:, self._servos] * latency
             pulls = torch.cat([*lag, state.speeds[:, self._served]], 1)
             own += [late, pulls * latency]
-            own += [torch.cat([pulls, late], 1) * gain for gain in gains.split(1, 1)]
+            own += [torch.cat([pulls, late], 1) * gain for gain in (gains[:, :1], gains[:, 1:])]
             lag.append(geometry.servos[state.scene])
         return torch.cat([*own, *felt, _loud(state.force), *lag], 1)
 
