@@ -54,7 +54,8 @@ def test_every_world_is_a_session_of_its_own(serving: Serving):
         seen = observation(3, step=step)
         np.testing.assert_array_equal(agent.act(seen), expected(seen, 4))
     begun = [payload for _, kind, payload in web.seen if kind == "episode_start"]
-    assert [each["task"]["name"] for each in begun] == assignment(3).instructions
+    # Which connection's message is read first is the server's business.
+    assert sorted(each["task"]["name"] for each in begun) == sorted(assignment(3).instructions)
     assert begun[0]["task"]["suite"] == "PocketWorlds/Lift-v0"
     agent.reset(assignment(2))
     agent.act(observation(2))
