@@ -24,7 +24,8 @@ class Confidence:
         told: what infos say, live: `neural/uncertainty` [m], how far the position of any thing is off at most, nine
             times in ten, and as many times more as the world is strange (infinite where the model was not calibrated);
             `neural/strangeness`, how much the networks disagree, how far out the robot's joints and their speeds are,
-            or how unlike all that they learned from the things around the hand are: 1 is the most that is usual;
+            or how unlike all that they learned from the things around the hand, or the servos, are: 1 is the most that
+            is usual;
             `neural/lost`, how likely it is that something is off by more than `LOST`, see `likely_lost`; `neural/ood`,
             whether it is strange, or the uncertainty more than `LOST`.
     """

@@ -49,7 +49,8 @@ def load_model(path: str | Path) -> tuple[Dynamics, Trust, Card]:
     usual = tensors.get(_USUAL)
     if usual is not None and usual.shape == (2,):  # made before the robot's motion was looked at: never unusual
         tensors[_USUAL] = torch.cat([usual, trust.usual[2:]])
-    tensors.setdefault(_SEEN_SERVOS, dynamics.seen_servos)  # made before servos were looked at: the robot's own
+    if "tuned" not in card.settings:  # made before servos were looked at: it knows the robot's own
+        tensors.setdefault(_SEEN_SERVOS, dynamics.seen_servos)
     check_tensors(path, _tensors(dynamics, trust), tensors)
     for prefix, module in ((_DYNAMICS, dynamics), (_TRUST, trust)):
         module.load_state_dict(

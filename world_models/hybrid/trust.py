@@ -38,7 +38,7 @@ class Signs:
 
     Attributes:
         doubt: (n, 5) of the last step: see `Dynamics.step`. recent: (n, 4) of the last few steps: disagreement about
-            things [m] and about the robot, how unusual its motion is, and how unlike others the things are.
+            things [m] and about the robot, how unusual its motion is, and how unlike others things or servos are.
         sums: (n, SIGNS - 1) since the episode began: disagreement about things, about the robot, about the robot while
             it was near things, control periods near things, and all of them.
     """

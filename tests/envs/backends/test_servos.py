@@ -19,6 +19,7 @@ from pocketworlds.envs import WorldVectorEnv
 from pocketworlds.envs.backends.forms import model_shape, robot_form, scene_form
 from pocketworlds.envs.backends.handover import Handover
 from pocketworlds.envs.builtin import builtin_scene
+from pocketworlds.errors import CheckpointError
 from pocketworlds.world_models.checkpoint import load_checkpoint, save_checkpoint
 from pocketworlds.world_models.hybrid.dynamics import Dynamics
 from pocketworlds.world_models.hybrid.geometry import Geometry
@@ -166,6 +167,9 @@ def test_models_from_before_servos_were_looked_at_know_the_robot_s_own(tmp_path:
     del tensors["dynamics/seen_servos"]
     settings = {name: value for name, value in card.settings.items() if name != "tuned"}
     save_checkpoint(tmp_path / "old.safetensors", replace(card, settings=settings), tensors)
+    save_checkpoint(tmp_path / "cut.safetensors", card, tensors)
+    with pytest.raises(CheckpointError, match="seen_servos"):
+        load_model(tmp_path / "cut.safetensors")
     old, _, _ = load_model(tmp_path / "old.safetensors")
     assert not old.shape.tuned
     assert not old.seen_servos.any()
