@@ -94,7 +94,7 @@ def rehearse(practice: Practice, checkpoint: Path) -> Rehearsal:
     Raises:
         TaskError: see `WorldVectorEnv`. CheckpointError: the model cannot be used.
     """
-    keywords = {**practice.keywords, "num_envs": practice.episodes, "autoreset_mode": AutoresetMode.DISABLED}
+    keywords = {**practice.worlds(), "num_envs": practice.episodes, "autoreset_mode": AutoresetMode.DISABLED}
     real = gym.make_vec(practice.env_id, **keywords).unwrapped
     dreamt = gym.make_vec(
         practice.env_id, **keywords, backend="neural", checkpoint=checkpoint, on_ood="ignore"

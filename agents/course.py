@@ -57,6 +57,7 @@ class NeuralSettings(PracticeSettings):
     members: Annotated[int, Field(ge=1, le=16)] = 3
     width: Annotated[int, Field(ge=8, le=2048)] = 192
     depth: Annotated[int, Field(ge=1, le=16)] = 3
+    servos: Annotated[float, Field(ge=1, le=3)] = 1.5
     rounds: Annotated[int, Field(ge=0, le=3)] = 0
     learner_steps: Annotated[int, Field(ge=1)] = Learning.steps
 
@@ -80,7 +81,7 @@ def make_course(settings: NeuralSettings) -> Course:
     Raises:
         TaskError: there is no such environment, or the scene suits none of the tasks.
     """
-    practices = make_practices(settings)
+    practices = make_practices(settings, servos=settings.servos)
     train = TrainConfig(steps=settings.train.steps, rate=settings.train.rate, seed=settings.seed)
     sizes = {name: getattr(settings, name) for name in ("members", "width", "depth", "rounds")}
     return Course(practices, train, learning=Learning(steps=settings.learner_steps), **sizes)

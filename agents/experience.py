@@ -13,9 +13,12 @@ import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from ..digital_cousins.cousin import Cousin
+from ..digital_cousins.rig import NO_DIFFERENCE
 from ..envs import WorldVectorEnv
 from ..envs.backends.physics import PhysicsSimulator
 from ..envs.backends.places import Places
+from ..envs.config import resolve_scenes
 from ..world_models.hybrid.experience import Experience
 from .play import make_play
 from .sb3_policy import SB3Policy
@@ -33,6 +36,8 @@ class Practice:
         env_id, keywords: of `gym.make_vec`. episodes: how many. seed: of the first; episode i has the seed after i
             others. num_envs: worlds at once; results do not depend on how many threads step them.
         players: folders of policies (`sb3_policy.SB3Policy`) that play it; nobody: it is play of mixed quality.
+        servos: where the servos of cousins differ from their twin's, by how many times as much they do here: what was
+            learned from is then on all sides of what there is.
     """
 
     env_id: str
@@ -41,6 +46,21 @@ class Practice:
     num_envs: int = 256
     keywords: Mapping[str, Any] = field(default_factory=dict)
     players: tuple[str, ...] = ()
+    servos: float = 1.0
+
+    def worlds(self) -> dict[str, Any]:
+        """Keywords of `gym.make_vec` for the worlds that it is played in.
+
+        Raises:
+            TaskError, SceneError: the scene cannot be used.
+        """
+        found = dict(self.keywords)
+        if self.servos != 1.0 and "scene" in found:
+            scenes = resolve_scenes(found["scene"], found.get("split", "train"))
+            if any(rig != NO_DIFFERENCE for _, rig in scenes):
+                apart = [(scene, rig.with_servos_apart(self.servos)) for scene, rig in scenes]
+                found["scene"] = [Cousin(k, "train", scene, rig, {}) for k, (scene, rig) in enumerate(apart)]
+        return found
 
     def policies(self) -> list[SB3Policy]:
         """Those who play.
@@ -71,9 +91,7 @@ def make_practice_env(practice: Practice) -> WorldVectorEnv:
         TaskError: see `WorldVectorEnv`.
     """
     count = min(practice.num_envs, practice.episodes)
-    env = gym.make_vec(
-        practice.env_id, num_envs=count, autoreset_mode=AutoresetMode.DISABLED, **dict(practice.keywords)
-    )
+    env = gym.make_vec(practice.env_id, num_envs=count, autoreset_mode=AutoresetMode.DISABLED, **practice.worlds())
     assert isinstance(env, WorldVectorEnv)
     assert env.max_episode_steps is not None
     return env

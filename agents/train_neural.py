@@ -15,9 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-
-from ..envs import WorldVectorEnv
 from ..envs.backends.forms import model_shape, robot_form, scene_form
 from ..errors import TaskError
 from ..world_models.hybrid.dynamics import Dynamics, Shape
@@ -27,7 +24,7 @@ from ..world_models.hybrid.model import save_model
 from ..world_models.hybrid.scene import RobotForm, SceneForm, ServoForm
 from ..world_models.hybrid.training import TrainConfig, Trainer
 from .calibration import calibrate
-from .experience import Practice, gather
+from .experience import Practice, gather, make_practice_env
 from .keeping import digest, plain, train_on
 from .learners import Learning, challenge
 
@@ -116,7 +113,7 @@ def prepare(course: Course, work: Path, notify: Notify) -> Lesson:
     forms: dict[str, _Forms] = {}
     firsts, sets, count = [], [], 0
     for practice in course.practices:
-        place = digest([practice.env_id, plain(practice)["keywords"]])
+        place = digest([practice.env_id, plain(practice)["keywords"], practice.servos])
         if place not in forms:
             forms[place] = _look(practice, count)
             count += len(forms[place].scenes)
@@ -167,8 +164,7 @@ class _Forms:
 
 
 def _look(practice: Practice, first: int) -> _Forms:
-    env = gym.make_vec(practice.env_id, num_envs=1, **dict(practice.keywords)).unwrapped
-    assert isinstance(env, WorldVectorEnv)
+    env = make_practice_env(replace(practice, episodes=1))
     try:
         robot = robot_form(env.world)
         return _Forms(

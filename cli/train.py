@@ -34,6 +34,7 @@ def train_neural(
     """Make a neural simulator: play in physics, learn from it, write a checkpoint for backend="neural"."""
     with Session(as_json, debug, "what was played and learned is kept: run the same command again to go on") as session:
         from ..agents.overrides import given
+        from ..world_models.checkpoint import read_card
 
         start, told = time.monotonic(), settings or []
         if calibrate is not None and told:
@@ -58,7 +59,8 @@ def train_neural(
                         f"repeating the last frame {found['copy_moving']:.1f}, "
                         f"with other actions {found['shuffled_moving']:.1f}",
                     )
-            say(session.console, f'  gym.make("PocketWorlds/Scan-v0", backend="neural", checkpoint="{out}", ...)')
+            env_id = read_card(out).trained_on["practices"][0]["env_id"]
+            say(session.console, f'  gym.make("{env_id}", backend="neural", checkpoint="{out}", ...)')
 
 
 def _rehearsed(checkpoint: Path, out: Path, notify: Callable[[str, float], None]) -> tuple[int, Found]:

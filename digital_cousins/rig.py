@@ -12,6 +12,10 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Vec3 = tuple[Finite, Finite, Finite]
 
 
+MOST_LATENCY = 0.05
+"""Longest latency [s]: a control period."""
+
+
 class Rig(BaseModel):
     """Differences to the rig of the twin; the defaults are none.
 
@@ -39,9 +43,14 @@ class Rig(BaseModel):
     stiffness: Positive = 1.0
     damping: Positive = 1.0
     strength: Positive = 1.0
-    latency: Annotated[float, Field(ge=0, le=0.05)] = 0.0
+    latency: Annotated[float, Field(ge=0, le=MOST_LATENCY)] = 0.0
     joint_noise: NotNegative = 0.0
     pose_noise: NotNegative = 0.0
+
+    def with_servos_apart(self, times: float) -> Rig:
+        """The same with servos that differ from the twin's by so many times as much, their factors as logarithms."""
+        gains = {name: getattr(self, name) ** times for name in ("stiffness", "damping", "strength")}
+        return self.model_copy(update={**gains, "latency": min(self.latency * times, MOST_LATENCY)})
 
 
 NO_DIFFERENCE = Rig()

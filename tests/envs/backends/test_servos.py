@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from pocketworlds.agents.experience import Practice, gather
+from pocketworlds.agents.experience import Practice, gather, make_practice_env
 from pocketworlds.agents.train_neural import Course, train_neural
 from pocketworlds.digital_cousins.cousin import Cousin
 from pocketworlds.digital_cousins.rig import Rig
@@ -95,6 +95,22 @@ def test_gains_make_a_difference_to_models_that_see_them(tmp_path: Path, tuned: 
     joints = env.sensors()["joint_pos"]
     assert [bool(np.abs(each - joints[0]).max() > 1e-6) for each in joints] == [False, apart, apart, apart]
     env.close()
+
+
+def test_play_is_on_all_sides_of_what_there_is():
+    """Half as much again, by hand; what the servos do not concern stays, and so does a scene that has none."""
+    rigs = (Rig(joint_noise=0.01), Rig(stiffness=0.81, damping=1.21, strength=0.9, latency=0.02, mount_yaw=0.1))
+    practice = Practice(PUSH, 2, num_envs=2, keywords={"scene": cousins(rigs), "max_episode_steps": 4}, servos=1.5)
+    env = make_practice_env(practice)
+    plain, other = (world.rig for world in env.worlds)
+    env.close()
+    assert plain == rigs[0]
+    found = [other.stiffness, other.damping, other.strength, other.latency]
+    np.testing.assert_allclose(found, [0.729, 1.331, 0.9**1.5, 0.03], rtol=1e-12)
+    assert other.mount_yaw == rigs[1].mount_yaw
+    assert Rig(latency=0.04).with_servos_apart(1.5).latency == 0.05
+    alone = Practice(PUSH, 2, keywords={"scene": builtin_scene("one_cube")}, servos=1.5)
+    assert alone.worlds() == alone.keywords
 
 
 def test_what_is_under_way_is_a_part_of_the_state(tmp_path: Path):
