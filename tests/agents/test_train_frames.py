@@ -143,7 +143,7 @@ def test_settings_that_make_no_sense_are_named_before_anything_is_played(overrid
 
 
 def test_the_hybrid_models_course_is_what_it_was():
-    """What is kept of a course is found by its digest: these are of the version in which policies can play, too."""
+    """What is kept of a course is found by its digest: these are of the version in which servos vary in play."""
     course = make_course(read_settings(["model=hybrid"]))
     assert course == make_course(read_settings([]))
-    assert [digest(plain(practice)) for practice in course.practices][:2] == ["09a09c6658ef", "8f491900321d"]
+    assert [digest(plain(practice)) for practice in course.practices][:2] == ["164c3b340023", "573718dccbc5"]
