@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +20,15 @@ from ..world_models.resuming import save_numbers
 
 KEEP = 60.0
 """Seconds between two records of where a training is."""
+CURVE = "curve.csv"
+"""How a training went: a line now and then, the steps until there first."""
 
 
 class Training(Protocol):
-    """What is trained step by step; `chief`: whether this process is the one that writes files."""
+    """What is trained step by step; `chief`: whether this process is the one that writes files; `done`: steps made."""
 
     chief: bool
+    done: int
 
     def advance(self, notify: Callable[[int, dict[str, float]], None], *, until: float) -> bool:
         """Goes on to the end, or until a time (`time.monotonic`); says whether it is finished."""
@@ -37,15 +41,47 @@ class Training(Protocol):
 
 
 def train_on(training: Training, kept: Path, steps: int, notify: Callable[[float], None]) -> None:
-    """Trains to the end, from where the file `kept` says it was; `notify` is told the share of `steps` that is done."""
+    """Trains to the end, from where the file `kept` says it was; `notify` is told the share of `steps` that is done.
+
+    A file beside `kept`, of the same name but for its ending `.csv`, has the mean losses on the way.
+    """
+    curve = kept.with_suffix(".csv")
+    lines: list[dict[str, Any]] = []
     if kept.exists():
         training.restore(load_file(kept))
+        lines = [line for line in read_curve(curve) if int(line["steps"]) <= training.done]
+
+    def told(done: int, losses: dict[str, float]) -> None:
+        lines.append({"steps": done, **{name: f"{loss:.6g}" for name, loss in losses.items()}})
+        notify(done / steps)
+
     finished = False
     while not finished:
-        finished = training.advance(lambda done, losses: notify(done / steps), until=time.monotonic() + KEEP)
+        finished = training.advance(told, until=time.monotonic() + KEEP)
         if training.chief:
+            write_curve(curve, lines)  # first: what is there of it beyond the numbers is left out when they are read
             save_numbers(kept, training.state())
     notify(1.0)
+
+
+def read_curve(file: Path) -> list[dict[str, str]]:
+    """The lines of a curve, by their columns' names; none, if it is not there."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def write_curve(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Writes lines of the same columns, whole or not at all; nothing, if there are none."""
+    if not lines:
+        return
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    partial.replace(file)
 
 
 def plain(told: Any) -> Any:

@@ -15,8 +15,9 @@ from typing import Any
 
 from stable_baselines3 import SAC
 
+from .keeping import CURVE
 from .sb3 import SB3VecEnv
-from .sb3_policy import CURVE, Curve, Tell, quiet, save_policy, staggered
+from .sb3_policy import Curve, Tell, quiet, save_policy, staggered
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from ..errors import TaskError
 from .sb3 import SB3VecEnv
 
-CURVE, POLICY, SCALING, ABOUT = "curve.csv", "policy.zip", "scaling.npz", "policy.json"
-"""What a training writes: a line a rollout, SB3's own file, the scaling of observations, if those are states, and which
+POLICY, SCALING, ABOUT = "policy.zip", "scaling.npz", "policy.json"
+"""What a training writes beside its curve: SB3's own file, the scaling of observations, if those are states, and which
 algorithm it was."""
 
 ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"PPO": PPO, "SAC": SAC}

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from pydantic import Field, ValidationError
 
 from ..agents import ppo, sac
+from ..agents.keeping import CURVE, read_curve
 from ..agents.rl.course import read_course as read_rl_course
 from ..agents.rl.training import train_rl
 from ..agents.sb3 import make_sb3_env
@@ -25,11 +26,19 @@ from ..agents.wam.training import train_wam
 from ..errors import SuiteError, TaskError
 from ..folders import new_folder, write_texts
 from ..world_models.frames.settings import Strict
+from .leaderboard.curves import LearningCurve
 from .suites.manifest import Group, Suite
 
 FOLDER = Path(__file__).parents[1] / "conf" / "baselines"
 _NOTE = "baseline.json"
 _SOMEWHERE = "start=somewhere"  # paths are no words of a command line: the true one is put in its place
+_TOLD = {
+    "wam": ("action", "updates", "loss of actions"),
+    "rl": ("exam", "control steps", "success in exams"),
+    "ppo": ("success", "control steps", "success in training"),
+    "sac": ("success", "control steps", "success in training"),
+}
+"""What learning curves tell, by method: the column of what trainings write, and what it and the steps are called."""
 Notify = Callable[[str, float], None]
 
 
@@ -91,6 +100,24 @@ def train_baseline(
         else:
             _train_sb3(recipe.method, group, own / task, seed, tell)
     return str(own / ("{task}.safetensors" if recipe.method in ("wam", "rl") else "{task}"))
+
+
+def learning_curves(name: str, suite: Suite, folder: Path) -> list[LearningCurve]:
+    """How a baseline that is trained learned, by task; not of models that came from elsewhere.
+
+    Args:
+        name, suite, folder: as `train_baseline` has them.
+    """
+    recipe = read_recipe(name)
+    column, across, up = _TOLD[recipe.method]
+    found = []
+    for task in training_groups(suite):
+        work = folder / name / (f"{task}.work" if recipe.method in ("wam", "rl") else task)
+        lines = [line for line in read_curve(work / CURVE) if line[column]]
+        if lines:
+            points = [(float(line["steps"]), float(line[column])) for line in lines]
+            found.append(LearningCurve(task, across, up, points))
+    return found
 
 
 def training_groups(suite: Suite) -> dict[str, Group]:

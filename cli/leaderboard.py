@@ -80,7 +80,8 @@ def bench_baseline(
 ) -> None:
     """Train an agent that others are measured against for every task of a suite, and play the suite with it."""
     with Session(as_json, debug, "what was trained and played is kept: run the same command again to go on") as session:
-        from ..benchmarks.baselines import train_baseline
+        from ..benchmarks.baselines import learning_curves, train_baseline
+        from ..benchmarks.leaderboard.curves import write_curves
         from ..benchmarks.leaderboard.run import Order
         from ..benchmarks.suites.manifest import load_suite
 
@@ -94,6 +95,7 @@ def bench_baseline(
             agent = train_baseline(name, played, folder, settings=settings or [], seed=seed, notify=notify)
         order = Order(suite, agent, name, command=shlex.join([*words, "--seed", str(seed)]))
         _play(session, order, place, as_json)
+        write_curves(place, learning_curves(name, played, folder))
 
 
 def bench_freeze(

@@ -41,6 +41,27 @@ def restore_training(
     return int(state["done"])
 
 
+class Means:
+    """Mean losses of the steps since they were last taken."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Those () of a step, by name."""
+        for name, loss in losses.items():
+            told = loss.detach()
+            self._sums[name] = self._sums[name] + told if name in self._sums else told
+        self._count += 1
+
+    def take(self) -> dict[str, float]:
+        """By name; from here on others count."""
+        found = {name: float(value) / self._count for name, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return found
+
+
 def save_numbers(path: Path, numbers: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None) -> None:
     """Writes numbers by name as safetensors, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")

@@ -6,7 +6,6 @@ begin other episodes: who goes on from there after an interruption learns the ve
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from ...world_models.wam.demonstrations import Demonstrations, from_trajectory
 from ...world_models.wam.model import load_wam, save_model
 from ...world_models.wam.network import Wam
 from ..collect import Source
-from ..keeping import digest
+from ..keeping import CURVE, digest, read_curve, write_curve
 from ..recording import gather
 from ..wam.playing import Match, play_match
 from ..wam.policy import WamPolicy
@@ -38,7 +37,6 @@ from .ray_crew import RayCrew
 from .rollout import Player
 from .steering import Steering, steerable
 
-CURVE = "curve.csv"
 _COLUMNS = (
     "steps",
     "seconds",
@@ -115,7 +113,7 @@ def train_rl(course: RLCourse, work: Path, out: Path, notify: Notify) -> tuple[W
     net = learner.net.to("cpu")
     if not crew.chief:
         return net, {}
-    (work / CURVE).write_text(_written(lines))
+    write_curve(work / CURVE, lines)
     found = {
         "env_id": env_id,
         "backend": course.backend,
@@ -263,16 +261,10 @@ def _go_on(learner: FlowPPO | Steering, crew: Crew, kept: Path) -> list[dict[str
     learner.restore(state)
     if not crew.chief:
         return []
-    with kept.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    return [line for line in lines if int(line["steps"]) <= learner.steps]
+    return [line for line in read_curve(kept.with_suffix(".csv")) if int(line["steps"]) <= learner.steps]
 
 
 def _keep(path: Path, learner: FlowPPO | Steering, lines: list[dict[str, str]]) -> None:
     """The curve first: what is there of it beyond the numbers is left out when they are read."""
-    path.with_suffix(".csv").write_text(_written(lines), encoding="utf-8")
+    write_curve(path.with_suffix(".csv"), lines)
     save_numbers(path, learner.state())
-
-
-def _written(lines: list[dict[str, str]]) -> str:
-    return "\n".join([",".join(_COLUMNS), *(",".join(line[name] for name in _COLUMNS) for line in lines)]) + "\n"

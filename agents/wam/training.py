@@ -26,7 +26,7 @@ from ...world_models.wam.learning import WamLearner
 from ...world_models.wam.model import MODELS, load_model, save_model
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import WamSettings
-from ..keeping import digest, train_on
+from ..keeping import CURVE, digest, read_curve, train_on, write_curve
 from .course import PROPRIOCEPTION, WamCourse
 from .lessons import lessons
 from .playing import Match, play_match
@@ -37,7 +37,8 @@ Notify = Callable[[str, float], None]
 
 
 def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple[Model, dict[str, Any]]:
-    """Collects, trains, tries out and writes the checkpoint `out`; `work` is a folder for what is kept on the way.
+    """Collects, trains, tries out and writes the checkpoint `out`; `work` is a folder for what is kept on the way, the
+    curve among it.
 
     Returns:
         The model, and what its examination found: episodes, successes and seconds a decision.
@@ -58,8 +59,10 @@ def train_wam(course: WamCourse, work: Path, out: Path, notify: Notify) -> tuple
     about = {**course.model_dump(exclude={"exam", "half", "log", "num_envs"}), "train": config.model_dump()}
     if course.camera is None:
         del about["camera"]  # as trainings that were begun before there was such a setting have it
-    if not _train(net, data, course, config, work / f"training-{digest(about)}.safetensors", notify):
+    kept = work / f"training-{digest(about)}.safetensors"
+    if not _train(net, data, course, config, kept, notify):
         return net, {}
+    write_curve(work / CURVE, read_curve(kept.with_suffix(".csv")))
     net = net.to("cpu").eval()
     if course.half:
         net.load_state_dict(halved(net.state_dict()))

@@ -23,7 +23,7 @@ def lines(
     logarithmic: bool = False,
     low: float | None = 0.0,
 ) -> str:
-    """An SVG of lines by name; `low`: where the vertical axis begins, None: at the least value."""
+    """An SVG of lines by name ("": not told); `low`: where the vertical axis begins, None: at the least value."""
     points = [point for each in series.values() for point in each]
     if not points:
         return ""
@@ -35,6 +35,8 @@ def lines(
         way = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in each)
         parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
         parts += [_dot(frame.x(x), frame.y(y), colour, f"{name}: {y:.3g} at {x:g}") for x, y in each]
+        if not name:
+            continue
         place = _LEFT + 4 + number * (WIDTH - _LEFT) / max(len(series), 3)
         parts.append(f'<rect x="{place:.0f}" y="{_TOP - 12}" width="9" height="3" fill="{colour}"/>')
         parts.append(f'<text x="{place + 13:.0f}" y="{_TOP - 7}">{escape(name)}</text>')

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from ... import __version__
 from ...errors import SceneError, SuiteError
-from ..audit.plots import points
+from ..audit.plots import lines, points
+from ..leaderboard.curves import LearningCurve
 from ..leaderboard.factors import Influence, influences
 from ..leaderboard.results import Results
 from ..leaderboard.trust import FEWEST, Trust, compared, trust
@@ -28,6 +29,8 @@ _BEST = 5
 """Runs of each suite on the index."""
 COMPARED = 12
 """Runs of a suite that are compared two by two."""
+_POINTS = 50
+"""Of a learning curve that are drawn."""
 _STRONGEST = 8
 """Factors of cousins that are shown."""
 _FACTS = 60
@@ -76,17 +79,26 @@ def _trusted(runs: Sequence[Results]) -> list[Trust]:
         return []
 
 
-def run_page(suite: Suite, run: Standing, count: int, films: Sequence[dict[str, str]]) -> str:
-    """Of a run, one of `count` of its suite; `films`: their files below `videos` and what to call them."""
+def run_page(
+    suite: Suite, run: Standing, count: int, films: Sequence[dict[str, str]], curves: Sequence[LearningCurve] = ()
+) -> str:
+    """Of a run, one of `count` of its suite; `films`: their files below `videos` and what to call them; `curves`: how
+    the agent learned."""
     return _rendered(
         "run.html.j2",
         suite=suite,
         run=run,
         count=count,
         films=films,
+        curves=[_curve(each) for each in curves],
         facts=_facts(run),
         groups=[_group(suite, group, run) for group in suite.groups],
     )
+
+
+def _curve(curve: LearningCurve) -> Markup:
+    name, across, up = (str(printable(each)) for each in (curve.name, curve.across, curve.up))
+    return Markup(lines(name, across, up, {"": curve.thinned(_POINTS)}))
 
 
 def _group(suite: Suite, group: Group, run: Standing) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...errors import SuiteError
 from ...folders import check_free, new_folder, write_texts
+from ..leaderboard.curves import read_curves
 from ..leaderboard.results import FILE
 from ..suites.manifest import Suite
 from ..words import printable, slug
@@ -72,7 +73,8 @@ def write_site(
 
     Args:
         files: results, or folders that are searched for `results.json`; films (`*.mp4`) in a folder `videos` beside one
-            are taken along. out: a folder that is not there, or an earlier site if `replace`.
+            and learning curves in a folder `curves` are taken along. out: a folder that is not there, or an earlier
+            site if `replace`.
         notify: is told of stages. suites: by name, those that do not come with PocketWorlds.
 
     Raises:
@@ -95,7 +97,9 @@ def write_site(
                 shown[run.submission.file] = f"runs/{run.key}/index.html"
                 place = folder / "runs" / run.key
                 films = _films(run.submission.file.parent / _VIDEOS, place / _VIDEOS)
-                page = run_page(suite, run, len(runs), films)
+                curves, unreadable = read_curves(run.submission.file.parent)
+                refused |= unreadable
+                page = run_page(suite, run, len(runs), films, curves)
                 write_texts(place, {"index.html": page, FILE: run.results.written()})
         report = json.dumps(_report(boards), indent=1, allow_nan=False) + "\n"
         write_texts(folder, {"index.html": index_page(boards), REPORT: report})

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from pocketworlds import TaskError
 from pocketworlds.agents import sac, sb3_policy
+from pocketworlds.agents.keeping import CURVE
 from pocketworlds.agents.ppo import Settings, train_ppo
 from pocketworlds.agents.sb3 import make_sb3_env
-from pocketworlds.agents.sb3_policy import ABOUT, CURVE, POLICY, SCALING, SB3Policy
+from pocketworlds.agents.sb3_policy import ABOUT, POLICY, SCALING, SB3Policy
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecNormalize
 

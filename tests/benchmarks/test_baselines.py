@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from pocketworlds.agents import ppo, sac
 from pocketworlds.agents.rl import course as rl_course
 from pocketworlds.agents.wam import course as wam_course
 from pocketworlds.benchmarks import baselines
-from pocketworlds.benchmarks.baselines import names, read_recipe, train_baseline, training_groups
+from pocketworlds.benchmarks.baselines import learning_curves, names, read_recipe, train_baseline, training_groups
+from pocketworlds.benchmarks.leaderboard.curves import read_curves
 from pocketworlds.benchmarks.suites.definitions import Part
 from pocketworlds.benchmarks.suites.freeze import freeze_group
 from pocketworlds.benchmarks.suites.manifest import Suite, load_suite, suite_names
@@ -69,6 +71,7 @@ def test_networks_are_trained_once_and_reinforced(manifest: Path, tmp_path: Path
     assert address == str(folder / "bc" / "{task}.safetensors")
     file = folder / "bc" / "Reach.safetensors"
     assert "bc, Reach (1 of 1): training" in told
+    assert learning_curves("bc", suite, folder) == []  # two steps are too few for a line
     before = file.stat().st_mtime_ns
     assert train_baseline("bc", suite, folder, settings=FEW, notify=quiet) == address
     assert file.stat().st_mtime_ns == before
@@ -94,6 +97,12 @@ def test_the_command_trains_plays_and_says_so(
     assert results["agent"]["name"] == name
     assert results["command"] == f"pocketworlds bench baseline {name} --suite {manifest} --seed 0"
     assert [len(each["episodes"]) for each in results["played"]] == [4, 4]
+    with (tmp_path / "out" / "baselines" / "small-v1" / name / "Reach" / "curve.csv").open() as file:
+        lines = [(float(line["steps"]), float(line["success"])) for line in csv.DictReader(file)]
+    (curve,), refused = read_curves(tmp_path / "out" / "leaderboard" / f"small-v1-{name}")
+    assert (curve.name, curve.across, curve.up) == ("Reach", "control steps", "success in training")
+    assert curve.points == lines
+    assert not refused
     again = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
     assert again["sha256"] == results["sha256"]
 
@@ -113,6 +122,10 @@ def test_reinforcement_begins_with_the_baseline_it_names(
     assert address == str(tmp_path / "wam-rl" / "{task}.safetensors")
     assert (tmp_path / "wam" / "Reach.safetensors").exists()
     assert (tmp_path / "wam-rl" / "Reach.safetensors").exists()
+    (curve,) = learning_curves("wam-rl", load_suite(manifest), tmp_path)
+    assert (curve.across, curve.up) == ("control steps", "success in exams")
+    assert curve.points[0][0] == 0
+    assert all(success in (0, 0.5, 1) for _, success in curve.points)  # exams of two episodes
 
 
 def test_bad_input_is_told(manifest: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...errors import DatasetError, MissingDependencyError, TrainingError
-from ..resuming import restore_training, training_state
+from ..resuming import Means, restore_training, training_state
 from .settings import Strict
 
 Notify = Callable[[int, dict[str, float]], None]
@@ -149,6 +149,7 @@ class FrameTrainer:
         self._log = log_writer(log) if log is not None and self.chief else None
         self._threads: ThreadPoolExecutor | None = None
         self._waiting: dict[int, Future[Batch]] = {}
+        self._means = Means()
         self.done = 0
 
     def advance(self, notify: Notify | None = None, *, every: int = 50, until: float | None = None) -> bool:
@@ -157,18 +158,14 @@ class FrameTrainer:
         Raises:
             TrainingError: a loss is no longer finite, or memory is used up; what was kept before is as it was.
         """
-        sums: dict[str, Tensor] = {}
         self.learner.train()
         try:
             while self.done < self._config.steps:
                 if until is not None and self._late(until):
                     return False
-                losses = self._tried()
-                for name, loss in losses.items():
-                    sums[name] = sums.get(name, torch.zeros((), device=self.device)) + loss.detach()
+                self._means.add(self._tried())
                 if self.done % every == 0:
-                    means = {name: float(value) / every for name, value in sums.items()}
-                    sums = {}
+                    means = self._means.take()
                     self._write(means)
                     if notify is not None:
                         notify(self.done, means)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..resuming import restore_training, training_state
+from ..resuming import Means, restore_training, training_state
 from .reflectance import Reflectance, Sightings
 from .training import Notify
 
@@ -44,11 +44,11 @@ class ReflectanceTrainer:
         self._net, self._data, self._config = network, seen, config
         self._random = torch.Generator().manual_seed(config.seed)
         self._optimizer = torch.optim.Adam(network.parameters(), lr=config.rate, betas=(0.9, 0.99))
+        self._means = Means()
         self.done = 0
 
     def advance(self, notify: Notify | None = None, *, every: int = 100, until: float | None = None) -> bool:
         """Goes on to the end, or until a time (`time.monotonic`) is reached; says whether it is finished."""
-        total = 0.0
         self._net.train()
         while self.done < self._config.steps:
             if until is not None and time.monotonic() > until:
@@ -64,10 +64,9 @@ class ReflectanceTrainer:
             nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
             self._optimizer.step()
             self.done += 1
-            total += float(loss.detach())
+            self._means.add({"colour": loss})
             if notify is not None and self.done % every == 0:
-                notify(self.done, {"colour": total / every})
-                total = 0.0
+                notify(self.done, self._means.take())
         self._net.eval()
         return True
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ..resuming import restore_training, training_state
+from ..resuming import Means, restore_training, training_state
 from .dynamics import MOVES, SPEED, STEP, TURN, WHIRL, Dynamics, Motion
 from .experience import SLOW, Experience, rotation, standing
 from .geometry import Geometry, Hand, Sight, State
@@ -71,12 +71,12 @@ class Trainer:
         self._random = torch.Generator().manual_seed(config.seed)
         self._lively, self._age = experience.lively(4), experience.age
         self._optimizer = torch.optim.AdamW(dynamics.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=1e-5)
+        self._means = Means()
         self.done = 0
         self._measure()
 
     def advance(self, notify: Notify | None = None, *, every: int = 100, until: float | None = None) -> bool:
         """Goes on to the end, or until a time (`time.monotonic`) is reached; says whether it is finished."""
-        sums: dict[str, float] = {}
         self._net.train()
         while self.done < self._config.steps:
             if until is not None and time.monotonic() > until:
@@ -90,11 +90,9 @@ class Trainer:
             nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
             self._optimizer.step()
             self.done += 1
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss.detach())
+            self._means.add(losses)
             if notify is not None and self.done % every == 0:
-                notify(self.done, {name: value / every for name, value in sums.items()})
-                sums = {}
+                notify(self.done, self._means.take())
         self._net.eval()
         return True
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pocketworlds.agents.keeping import CURVE
 from pocketworlds.agents.rl.actor_critic import ActorCritic, PPOSettings
 from pocketworlds.agents.rl.course import read_course
 from pocketworlds.agents.rl.crew import Alone, Crew, make_players, make_worlds
 from pocketworlds.agents.rl.rollout import Rollout, Turn
-from pocketworlds.agents.rl.training import CURVE, train_rl
+from pocketworlds.agents.rl.training import train_rl
 from pocketworlds.agents.wam import course as wam_course
 from pocketworlds.agents.wam.training import look
 from pocketworlds.errors import TaskError

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from pocketworlds.agents.keeping import CURVE
 from pocketworlds.agents.rl import training
 from pocketworlds.agents.rl.course import read_course
-from pocketworlds.agents.rl.training import CURVE, train_rl
+from pocketworlds.agents.rl.training import train_rl
 from pocketworlds.agents.wam import course as wam_course
 from pocketworlds.agents.wam.training import train_wam
 from pocketworlds.digital_cousins.build import make_cousins

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pocketworlds.benchmarks.leaderboard.curves import LearningCurve, write_curves
 from pocketworlds.benchmarks.leaderboard.results import Results, load_results
 from pocketworlds.benchmarks.leaderboard.summary import line, total
 from pocketworlds.benchmarks.site import write
@@ -369,3 +370,34 @@ def test_shares_can_be_read_on_their_shade_and_told_apart_without_colours() -> N
     bright = [contrast(paper, "#000000") for paper, _ in shades]
     assert all(after < before for before, after in itertools.pairwise(bright))
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+# How an agent learned -----------------------------------------------------------------------------------------------
+
+
+def test_learning_curves_are_drawn_and_damaged_ones_are_told(tmp_path: Path) -> None:
+    run = small_results(SUITE, "mine")
+    place = kept(run, tmp_path / "runs" / "0").parent
+    said = "<script>alert(1)</script>"
+    write_curves(
+        place,
+        [
+            LearningCurve("Push", "control steps", "success in exams", [(0.0, 0.125), (500.0, 0.25), (1000.0, 0.75)]),
+            LearningCurve("other", said, said.upper(), [(1.0, 2.0)]),
+        ],
+    )
+    (place / "curves" / "bad.csv").write_text("what,is,this\n")
+    told = write_site([tmp_path / "runs"], tmp_path / "site", suites=SUITES)
+    assert list(told.refused) == [place / "curves" / "bad.csv"]
+    page = Page(tmp_path / "site" / told.shown[place / "results.json"])
+    titles = [told["aria-label"] for tag, told in page.tags if tag == "svg"]
+    assert titles[:2] == ["Push", "other"]
+    for words in (": 0.125 at 0", ": 0.25 at 500", ": 0.75 at 1000", "control steps", "success in exams", said):
+        assert words in page.text
+    assert said not in page.source
+    assert said.upper() not in page.source
+
+
+def test_runs_without_curves_say_nothing_of_them(site: Site) -> None:
+    for run in site.runs.values():
+        assert "How it learned" not in site.page(run).read_text()
