@@ -28,7 +28,9 @@ def lines(
     if not points:
         return ""
     xs, ys = zip(*points, strict=True)
-    frame = _Frame(_ends(xs), (min(ys) if low is None else min(low, *ys), max(ys)), logarithmic)
+    across_ends = _ends(xs) if logarithmic or min(xs) < 0 else (0.0, _even(max(xs)))
+    least = min(ys) if low is None else min(low, *ys)
+    frame = _Frame(across_ends, (least, _even(max(ys)) if least == 0 else max(ys)), logarithmic)
     parts = [*_begun(title, across, up, frame, sorted(set(xs)) if logarithmic else frame.across_ticks())]
     for number, (name, each) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -70,7 +72,7 @@ def points(title: str, across: str, up: str, rows: Sequence[Mapping[str, Any]]) 
     """
     if not rows:
         return ""
-    frame = _Frame((0.0, 4 * _round(1.05 * max(float(row["x"]) for row in rows) / 4)), (0.0, 1.0), False)
+    frame = _Frame((0.0, _even(1.05 * max(float(row["x"]) for row in rows))), (0.0, 1.0), False)
     parts = _begun(title, across, up, frame, frame.across_ticks())
     for row in rows:
         x, y = frame.x(row["x"]), frame.y(row["y"])
@@ -119,10 +121,10 @@ def _begun(title: str, across: str, up: str, frame: _Frame, ticks: Sequence[floa
     for k in range(5):
         value = low + (high - low) * k / 4
         parts.append(_line(_LEFT, frame.y(value), WIDTH - _RIGHT, frame.y(value), "#ddd"))
-        parts.append(f'<text x="{_LEFT - 5}" y="{frame.y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{frame.y(value) + 4:.1f}" text-anchor="end">{_label(value)}</text>')
     for value in ticks:
         parts.append(
-            f'<text x="{frame.x(value):.1f}" y="{HEIGHT - _BOTTOM + 15}" text-anchor="middle">{value:.3g}</text>'
+            f'<text x="{frame.x(value):.1f}" y="{HEIGHT - _BOTTOM + 15}" text-anchor="middle">{_label(value)}</text>'
         )
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>')
@@ -133,12 +135,25 @@ def _begun(title: str, across: str, up: str, frame: _Frame, ticks: Sequence[floa
     return parts
 
 
+def _label(value: float) -> str:
+    """Of an axis: 20k for 20,000, 1.5M for 1,500,000."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:.3g}"
+
+
+def _even(most: float) -> float:
+    """An end of an axis from 0 that is beyond `most`, a quarter of which is a round number."""
+    return 4 * _round(most / 4)
+
+
 def _round(step: float) -> float:
-    """The next larger one of 1, 2, 2.5, 5 and 10 times a power of ten; 0.25 of next to nothing."""
+    """The next larger one of 1, 1.5, 2, 2.5, 3, 4, 5 and 10 times a power of ten; 0.25 of next to nothing."""
     if step < 1e-300:
         return 0.25
     power: float = 10.0 ** math.floor(math.log10(step))
-    return power * next(each for each in (1.0, 2.0, 2.5, 5.0, 10.0) if each >= step / power * (1 - 1e-9))
+    return power * next(each for each in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 10.0) if each >= step / power * (1 - 1e-9))
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
