@@ -36,7 +36,8 @@ def lines(
         colour = _COLOURS[number % len(_COLOURS)]
         way = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in each)
         parts.append(f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
-        parts += [_dot(frame.x(x), frame.y(y), colour, f"{name}: {y:.3g} at {x:g}") for x, y in each]
+        told = f"{name}: " if name else ""
+        parts += [_dot(frame.x(x), frame.y(y), colour, f"{told}{y:.3g} at {x:g}") for x, y in each]
         if not name:
             continue
         place = _LEFT + 4 + number * (WIDTH - _LEFT) / max(len(series), 3)

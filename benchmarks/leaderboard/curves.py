@@ -79,12 +79,16 @@ def read_curve(file: Path) -> LearningCurve:
     """One of them.
 
     Raises:
-        SuiteError: it is damaged, too long, or no curve.
+        SuiteError: it cannot be read, is damaged, too long, or no curve.
     """
-    if file.stat().st_size > _LARGEST:
-        raise SuiteError(f"{file} is larger than a learning curve can be ({_LARGEST >> 20} MiB); write fewer lines")
     try:
-        heads, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines(), strict=True)
+        if file.stat().st_size > _LARGEST:
+            raise SuiteError(f"{file} is larger than a learning curve can be ({_LARGEST >> 20} MiB); write fewer lines")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{file} cannot be read ({error}); write it again") from error
+    try:
+        heads, *rows = csv.reader(text.splitlines(), strict=True)
         across, up = heads
         points = [(float(x), float(y)) for x, y in rows]
     except (ValueError, csv.Error) as error:

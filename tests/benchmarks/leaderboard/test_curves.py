@@ -81,6 +81,13 @@ def test_any_bytes_are_a_curve_or_refused(tmp_path_factory: pytest.TempPathFacto
     assert np.isfinite(found.points).all()
 
 
+def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("nowhere.csv", "folder.csv"):
+        with pytest.raises(SuiteError, match=f"{name} cannot be read"):
+            read_curve(tmp_path / name)
+
+
 def test_links_and_folders_are_left_out(tmp_path: Path) -> None:
     assert read_curves(tmp_path) == ([], {})
     secret = tmp_path / "secret.csv"

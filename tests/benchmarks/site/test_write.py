@@ -392,7 +392,7 @@ def test_learning_curves_are_drawn_and_damaged_ones_are_told(tmp_path: Path) -> 
     page = Page(tmp_path / "site" / told.shown[place / "results.json"])
     titles = [told["aria-label"] for tag, told in page.tags if tag == "svg"]
     assert titles[:2] == ["Push", "other"]
-    for words in (": 0.125 at 0", ": 0.25 at 500", ": 0.75 at 1000", "control steps", "success in exams", said):
+    for words in ("0.125 at 0", "0.25 at 500", "0.75 at 1000", "control steps", "success in exams", said):
         assert words in page.text
     assert said not in page.source
     assert said.upper() not in page.source
