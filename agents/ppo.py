@@ -7,7 +7,6 @@ policy = SB3Policy(Path("out/push"))
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Any
 from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import is_image_space
 
-from .keeping import CURVE
+from .keeping import plain
 from .sb3 import SB3VecEnv
-from .sb3_policy import Curve, Tell, quiet, save_policy, staggered
+from .sb3_training import Tell, staggered, train_sb3
 
 
 @dataclass(frozen=True)
@@ -65,25 +64,26 @@ SETTINGS: Mapping[str, Settings] = MappingProxyType(
 
 
 def train_ppo(
-    worlds: SB3VecEnv, settings: Settings, *, seed: int, out: Path, tell: Tell = lambda line: None
+    worlds: SB3VecEnv,
+    settings: Settings,
+    *,
+    seed: int,
+    out: Path,
+    tell: Tell = lambda line: None,
+    work: Path | None = None,
 ) -> tuple[int, float]:
-    """Trains on the CPU and writes policy and curve; see `make_ppo`.
+    """Trains on the CPU and writes policy and curve; see `make_ppo` and `train_sb3`.
 
     Args:
         worlds: is closed at the end. settings: see there.
         seed: of the network, the noise and the episodes. out: a folder that is there. tell: see `Tell`.
+        work: a folder in which it is kept where training is; None: nowhere.
 
     Returns:
         Control steps and seconds.
     """
-    model = make_ppo(worlds, settings, seed=seed)
-    quiet(model)
-    start = time.perf_counter()
-    model.learn(settings.total_steps, callback=Curve(out / CURVE, tell))
-    seconds = time.perf_counter() - start
-    save_policy(model, out)
-    worlds.close()
-    return model.num_timesteps, seconds
+    model, about = make_ppo(worlds, settings, seed=seed), plain(settings)
+    return train_sb3(model, settings.total_steps, seed=seed, out=out, tell=tell, work=work, about=about)
 
 
 def make_ppo(worlds: SB3VecEnv, settings: Settings, *, seed: int) -> PPO:

@@ -6,7 +6,6 @@ policy = SB3Policy(Path("out/push"))
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 from stable_baselines3 import SAC
 
-from .keeping import CURVE
+from .keeping import plain
 from .sb3 import SB3VecEnv
-from .sb3_policy import Curve, Tell, quiet, save_policy, staggered
+from .sb3_training import Tell, staggered, train_sb3
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,21 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 
 
 def train_sac(
-    worlds: SB3VecEnv, settings: Settings, *, seed: int, out: Path, tell: Tell = lambda line: None
+    worlds: SB3VecEnv,
+    settings: Settings,
+    *,
+    seed: int,
+    out: Path,
+    tell: Tell = lambda line: None,
+    work: Path | None = None,
 ) -> tuple[int, float]:
-    """Trains on the CPU and writes policy and curve.
+    """Trains on the CPU and writes policy and curve; see `train_sb3`.
 
     Args:
         worlds: what `make_sb3_env` gives, `settings.num_envs` of them; is closed at the end.
         settings: what `settings.sac` leaves out is as in `DEFAULTS`. seed: of the network, the noise and the episodes.
         out: a folder that is there. tell: see `Tell`.
+        work: a folder in which it is kept where training is; None: nowhere.
 
     Returns:
         Control steps and seconds.
@@ -66,10 +72,5 @@ def train_sac(
         seed=seed,
         **keywords,
     )
-    quiet(model)
-    start = time.perf_counter()
-    model.learn(settings.total_steps, callback=Curve(out / CURVE, tell, every=settings.total_steps // 100))
-    seconds = time.perf_counter() - start
-    save_policy(model, out)
-    worlds.close()
-    return model.num_timesteps, seconds
+    total, about = settings.total_steps, plain(settings)
+    return train_sb3(model, total, seed=seed, out=out, tell=tell, every=total // 100, work=work, about=about)

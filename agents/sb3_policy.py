@@ -6,11 +6,8 @@ policy = SB3Policy(Path("out/push"))
 
 from __future__ import annotations
 
-import csv
 import json
-import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.vec_env import VecNormalize
 
 from ..errors import TaskError
-from .sb3 import SB3VecEnv
 
 POLICY, SCALING, ABOUT = "policy.zip", "scaling.npz", "policy.json"
 """What a training writes beside its curve: SB3's own file, the scaling of observations, if those are states, and which
 algorithm it was."""
 
 ALGORITHMS: Mapping[str, type[BaseAlgorithm]] = {"PPO": PPO, "SAC": SAC}
-
-FINEST = 0.01
-"""The least that observations are divided by: what hardly varies in training, such as the sizes of the things in a
-single scene, would else be magnified wherever it is different, and a policy lost one millimetre from home."""
-
-Tell = Callable[[Mapping[str, float]], None]
-"""Told after a rollout: control steps, seconds, mean reward a step and the share of the last episodes that succeed."""
-
-
-def staggered(worlds: SB3VecEnv, seed: int) -> VecNormalize:
-    """Worlds whose first episodes have different lengths, lest a batch be nothing but beginnings, and whose states, if
-    that is what is seen, are scaled as they come.
-
-    Args:
-        worlds: what `make_sb3_env` gives, with obs_mode="state" or "rgb". seed: of the lengths.
-    """
-    n, length = worlds.num_envs, worlds.get_attr("max_episode_steps")[0]
-    worlds.set_options({"elapsed": (np.random.default_rng(seed).permutation(n) * length // n).tolist()})
-    pictures = is_image_space(worlds.observation_space)
-    return VecNormalize(worlds, norm_obs=not pictures, norm_reward=False, epsilon=FINEST**2)
-
-
-def quiet(model: BaseAlgorithm) -> None:
-    """Keeps Stable-Baselines3 from making a folder for logs that nobody asked for; `Curve` tells what there is."""
-    model.set_logger(Logger(folder=None, output_formats=[]))
 
 
 def save_policy(model: BaseAlgorithm, out: Path) -> None:
@@ -117,42 +85,3 @@ class SB3Policy:
         if not (folder / name).is_file():
             raise TaskError(f"{folder} holds no trained policy: {name} is missing; train one into it first")
         return folder / name
-
-
-class Curve(BaseCallback):
-    """Writes a line after a rollout, or one every so many control steps of all worlds; see `Tell`."""
-
-    def __init__(self, path: Path, tell: Tell, *, every: int = 0) -> None:
-        super().__init__()
-        self._path, self._tell, self._every, self._start = path, tell, every, time.perf_counter()
-        self._told = 0
-        self._rewards: list[float] = []
-        self._solved: deque[bool] = deque(maxlen=256)
-
-    def _on_training_start(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-    def _on_step(self) -> bool:
-        self._rewards.append(float(self.training_env.get_original_reward().mean()))  # type: ignore[attr-defined]
-        for j in np.flatnonzero(self.locals["dones"]):
-            self._solved.append(self.locals["infos"][j]["is_success"])
-        return True
-
-    def _on_rollout_end(self) -> None:
-        if self.num_timesteps < self._told + self._every:
-            return
-        self._told = self.num_timesteps
-        line = {
-            "steps": self.num_timesteps,
-            "seconds": round(time.perf_counter() - self._start, 1),
-            "reward": round(float(np.mean(self._rewards)), 4),
-            "success": round(float(np.mean(self._solved)), 4) if self._solved else 0.0,
-        }
-        self._rewards.clear()
-        begins = not self._path.exists()
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(line), lineterminator="\n")
-            if begins:
-                writer.writeheader()
-            writer.writerow(line)
-        self._tell(line)

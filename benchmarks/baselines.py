@@ -161,6 +161,7 @@ def _train_sb3(method: str, group: Group, folder: Path, seed: int, notify: Notif
     if (folder / POLICY).exists():
         return
     tuned = ppo.SETTINGS.get(group.env_id, ppo.Settings()) if method == "ppo" else sac.Settings()
+    work = folder.with_name(f"{folder.name}.work")
 
     def tell(line: Mapping[str, float]) -> None:
         notify("training", min(line["steps"] / tuned.total_steps, 0.999))
@@ -168,9 +169,9 @@ def _train_sb3(method: str, group: Group, folder: Path, seed: int, notify: Notif
     with new_folder(folder, replace=False, marks=(POLICY,), noun="policy", error=TaskError) as out:
         worlds = make_sb3_env(group.env_id, tuned.num_envs, **group.where())
         if isinstance(tuned, ppo.Settings):
-            ppo.train_ppo(worlds, tuned, seed=seed, out=out, tell=tell)
+            ppo.train_ppo(worlds, tuned, seed=seed, out=out, tell=tell, work=work)
         else:
-            sac.train_sac(worlds, tuned, seed=seed, out=out, tell=tell)
+            sac.train_sac(worlds, tuned, seed=seed, out=out, tell=tell, work=work)
     notify("training", 1.0)
 
 

@@ -68,7 +68,14 @@ def main() -> None:
             print(", ".join(f"{name} {value:g}" for name, value in line.items()), flush=True)
 
     worlds = make_sb3_env(args.env_id, settings.num_envs)
-    steps, seconds = train_ppo(worlds, settings, seed=args.seed, out=args.out, tell=tell)
+    steps, seconds = train_ppo(
+        worlds,
+        settings,
+        seed=args.seed,
+        out=args.out,
+        tell=tell,
+        work=args.out / "work",  # where it goes on from
+    )
     print(f"{steps} steps in {seconds:.0f} s, {steps / seconds:.0f} a second")
     solved = evaluate(SB3Policy(args.out), args.env_id, args.eval_episodes, seed=1_000_000)
     low, high = wilson(solved, args.eval_episodes)

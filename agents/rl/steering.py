@@ -28,7 +28,7 @@ from ...world_models.frames.settings import Strict
 from ...world_models.wam.network import Wam
 from ...world_models.wam.settings import SteerSettings
 from ..sb3 import SB3VecEnv
-from ..sb3_policy import quiet
+from ..sb3_training import quiet
 from ..wam.policy import Present, WamPolicy
 
 _APART = 100_000  # seeds between two beginnings

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from pocketworlds import TaskError
-from pocketworlds.agents import sac, sb3_policy
+from pocketworlds.agents import sac, sb3_training
 from pocketworlds.agents.keeping import CURVE
 from pocketworlds.agents.ppo import Settings, train_ppo
 from pocketworlds.agents.sb3 import make_sb3_env
@@ -57,7 +57,7 @@ def test_the_policy_acts_as_stable_baselines_does(
         kept.append(VecNormalize(*args, **keywords))
         return kept[0]
 
-    monkeypatch.setattr(sb3_policy, "VecNormalize", keep)
+    monkeypatch.setattr(sb3_training, "VecNormalize", keep)
     trained(tmp_path / "a", kind=kind)
     policy, model = SB3Policy(tmp_path / "a"), kind.load(tmp_path / "a" / POLICY)
     env = gym.make_vec(ID, num_envs=5)
