@@ -57,7 +57,11 @@ SETTINGS: Mapping[str, Settings] = MappingProxyType(
         ),
         "PocketWorlds/Push-v0": Settings(total_steps=1_400_000),
         "PocketWorlds/PickPlace-v0": Settings(total_steps=2_000_000),
+        # What is joined to a scene does not get lost, as loose things do.
         "PocketWorlds/OpenDrawer-v0": Settings(total_steps=600_000),
+        "PocketWorlds/CloseDrawer-v0": Settings(total_steps=600_000),
+        "PocketWorlds/OpenDoor-v0": Settings(total_steps=600_000),
+        "PocketWorlds/PressButton-v0": Settings(total_steps=600_000),
     }
 )
 """Other tasks take the default `Settings()`."""
