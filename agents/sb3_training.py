@@ -10,6 +10,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -109,6 +110,8 @@ def train_sb3(
         model.env.close()
     if kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
+        with suppress(OSError):  # others are kept there
+            kept.parent.rmdir()
     return model.num_timesteps, seconds
 
 

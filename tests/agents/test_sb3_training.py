@@ -102,7 +102,7 @@ def test_it_goes_on_with_all_it_had(kind: type[PPO | SAC], tmp_path: Path, monke
     steps = [int(line["steps"]) for line in lines]
     assert steps == (list(range(128, 641, 128)) if kind is PPO else list(range(8, 641, 8)))
     assert np.all(np.diff([float(line["seconds"]) for line in lines]) >= 0)
-    assert not kept.exists()
+    assert not (tmp_path / "work").exists()
     SB3Policy(tmp_path / "b").act(np.zeros((2, SB3Policy(tmp_path / "b").size)))
 
 
