@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from .workers import processors
+
 Status = Literal["ok", "warning", "missing"]
 
 PYTHON = (3, 11)
@@ -184,7 +186,7 @@ def _memory() -> Check:
 
 
 def _processors() -> Check:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = processors()
     return Check("processors", "ok", f"{count} threads ({platform.machine()})")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from types import TracebackType
@@ -12,6 +13,10 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Notify = Callable[[str, float], None]
+"""Is told a stage and how much of it is done."""
+
+_PASSED_ON_EVERY = 0.2  # seconds
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -27,7 +32,7 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, workers: int, initializer: Callable[..., None] | None = None, initargs: tuple[Any, ...] = ()):
         context = get_context("spawn")
         self._unwanted = context.RawValue("b", 0)
-        super().__init__(workers, context, _start, (self._unwanted, initializer, initargs))
+        super().__init__(workers, context, _start, (self._unwanted, workers, initializer, initargs))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As of every executor."""
@@ -41,7 +46,32 @@ class WorkerPool(ProcessPoolExecutor):
         self.shutdown(cancel_futures=True)
 
 
+def work_off(jobs: Sequence[T], work: Callable[[T, Notify], None], workers: int, notify: Notify) -> None:
+    """Has `work(job, notify)` done for all jobs, by so many processes, and passes on what they tell.
+
+    Raises:
+        BrokenProcessPool: a worker died. What `work` raises; the others end when they tell something next.
+    """
+    told = get_context("spawn").SimpleQueue()  # what is told is there before its job is said to be done
+    with WorkerPool(min(workers, len(jobs)) or 1, _enlist, (told,)) as pool:
+        waiting = {pool.submit(_work, work, job) for job in jobs}
+        while waiting:
+            done, waiting = wait(waiting, _PASSED_ON_EVERY, FIRST_COMPLETED)
+            while not told.empty():
+                notify(*told.get())
+            for each in done:
+                each.result()
+
+
+def processors() -> int:
+    """Processors this process may run on, a worker's share of them: more threads only get in each other's way."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(there // _TOGETHER[0], 1)
+
+
+_TOGETHER = [1]  # workers that share the processors with this one
 _UNWANTED: list[Any] = []
+_TOLD: list[Any] = []  # of a worker of `work_off`: where it tells
 
 
 def unwanted() -> bool:
@@ -63,7 +93,21 @@ def interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(unwanted: Any, initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+def _start(unwanted: Any, workers: int, initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
     _UNWANTED[:] = [unwanted]
+    _TOGETHER[:] = [workers]
     if initializer is not None:
         initializer(*initargs)
+
+
+def _enlist(told: Any) -> None:
+    _TOLD[:] = [told]
+
+
+def _work(work: Callable[[T, Notify], None], job: T) -> None:
+    def notify(stage: str, share: float) -> None:
+        if unwanted():
+            raise InterruptedError
+        _TOLD[0].put((stage, share))
+
+    work(job, notify)

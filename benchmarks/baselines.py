@@ -7,11 +7,13 @@ in the cousins that are not held out, in physics. Models that are there are not 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from omegaconf import OmegaConf
 from pydantic import Field, ValidationError
 
@@ -25,6 +27,7 @@ from ..agents.wam.course import read_course as read_wam_course
 from ..agents.wam.training import train_wam
 from ..errors import SuiteError, TaskError
 from ..folders import new_folder, write_texts
+from ..workers import Notify, processors, work_off
 from ..world_models.frames.settings import Strict
 from .leaderboard.curves import LearningCurve
 from .suites.manifest import Group, Suite
@@ -39,7 +42,6 @@ _TOLD = {
     "sac": ("success", "control steps", "success in training"),
 }
 """What learning curves tell, by method: the column of what trainings write, and what it and the steps are called."""
-Notify = Callable[[str, float], None]
 
 
 class Recipe(Strict):
@@ -71,14 +73,22 @@ def read_recipe(name: str) -> Recipe:
 
 
 def train_baseline(
-    name: str, suite: Suite, folder: Path, *, settings: Sequence[str] = (), seed: int = 0, notify: Notify
+    name: str,
+    suite: Suite,
+    folder: Path,
+    *,
+    settings: Sequence[str] = (),
+    seed: int = 0,
+    workers: int = 1,
+    notify: Notify,
 ) -> str:
     """Trains a baseline for every task of a suite, as far as it is not there; gives its address for `bench run`.
 
     Args:
         name: of a file in `conf/baselines`. suite: what it is for. folder: for all baselines of this suite.
         settings: that replace those of the recipe; none for what is tuned in code (ppo, sac). seed: of the training.
-        notify: is told of every stage of every task.
+        workers: processes, that train a task each; they share the processors, and how many of these a training has
+            shows in the last bits of its sums. notify: is told of every stage of every task.
 
     Raises:
         TaskError: a name or a setting is not known. SuiteError: `folder` holds the same baseline with other settings.
@@ -88,18 +98,31 @@ def train_baseline(
     groups = training_groups(suite)
     _check(name, recipe, asked, settings)  # before anything is written or trained
     if recipe.start is not None:
-        train_baseline(recipe.start, suite, folder, seed=seed, notify=notify)
+        train_baseline(recipe.start, suite, folder, seed=seed, workers=workers, notify=notify)
     _claim(own, {"suite": suite.digest, "settings": asked})
-    for number, (task, group) in enumerate(groups.items()):
-        tell = partial(_told, notify, f"{name}, {task} ({number + 1} of {len(groups)})")
-        if recipe.method == "wam":
-            _train_wam(asked, group, own / f"{task}.safetensors", tell)
-        elif recipe.method == "rl":
-            start = folder / str(recipe.start) / f"{task}.safetensors"
-            _train_rl(asked, start, own / f"{task}.safetensors", tell)
-        else:
-            _train_sb3(recipe.method, group, own / task, seed, tell)
-    return str(own / ("{task}.safetensors" if recipe.method in ("wam", "rl") else "{task}"))
+    address = str(own / ("{task}.safetensors" if recipe.method in ("wam", "rl") else "{task}"))
+    jobs = [
+        _Job(
+            title=f"{name}, {task} ({number + 1} of {len(groups)})",
+            method=recipe.method,
+            settings=tuple(asked),
+            group=group,
+            place=Path(address.format(task=task)),
+            start=None if recipe.start is None else folder / recipe.start / f"{task}.safetensors",
+            seed=seed,
+        )
+        for number, (task, group) in enumerate(groups.items())
+    ]
+    missing = [job for job in jobs if not job.done]
+    if min(workers, len(missing)) > 1:
+        try:
+            work_off(missing, _train_beside_others, workers, notify)
+        except BrokenProcessPool as error:
+            raise TaskError("a worker died (out of memory?); the same command goes on with what is left") from error
+    else:
+        for job in missing:
+            _train(job, notify)
+    return address
 
 
 def learning_curves(name: str, suite: Suite, folder: Path) -> list[LearningCurve]:
@@ -143,23 +166,52 @@ def _check(name: str, recipe: Recipe, asked: Sequence[str], settings: Sequence[s
         raise TaskError(f"{name} takes no settings; what it is tuned to stands in agents/{recipe.method}.py")
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What to train: `place`, a checkpoint or a policy's folder, in the environment of `group`."""
+
+    title: str
+    method: Literal["wam", "rl", "ppo", "sac"]
+    settings: tuple[str, ...]
+    group: Group
+    place: Path
+    start: Path | None
+    seed: int
+
+    @property
+    def done(self) -> bool:
+        return (self.place if self.method in ("wam", "rl") else self.place / POLICY).exists()
+
+
+def _train(job: _Job, notify: Notify) -> None:
+    def tell(stage: str, share: float) -> None:
+        notify(f"{job.title}: {stage}", share)
+
+    if job.method == "wam":
+        _train_wam(job.settings, job.group, job.place, tell)
+    elif job.method == "rl":
+        _train_rl(job.settings, str(job.start), job.place, tell)
+    else:
+        _train_sb3(job.method, job.group, job.place, job.seed, tell)
+
+
+def _train_beside_others(job: _Job, notify: Notify) -> None:
+    torch.set_num_threads(processors())
+    _train(job, notify)
+
+
 def _train_wam(settings: Sequence[str], group: Group, file: Path, notify: Notify) -> None:
-    if file.exists():
-        return
     course = read_wam_course([*settings, f"env={group.env_id}"])
     course = course.model_copy(update={"keywords": {**group.where(), **course.keywords}})
     train_wam(course, file.with_suffix(".work"), file, notify)
 
 
-def _train_rl(settings: Sequence[str], start: Path, file: Path, notify: Notify) -> None:
-    if not file.exists():
-        course = read_rl_course([*settings, _SOMEWHERE]).model_copy(update={"start": str(start)})
-        train_rl(course, file.with_suffix(".work"), file, notify)
+def _train_rl(settings: Sequence[str], start: str, file: Path, notify: Notify) -> None:
+    course = read_rl_course([*settings, _SOMEWHERE]).model_copy(update={"start": start})
+    train_rl(course, file.with_suffix(".work"), file, notify)
 
 
 def _train_sb3(method: str, group: Group, folder: Path, seed: int, notify: Notify) -> None:
-    if (folder / POLICY).exists():
-        return
     tuned = ppo.SETTINGS.get(group.env_id, ppo.Settings()) if method == "ppo" else sac.Settings()
     work = folder.with_name(f"{folder.name}.work")
 
@@ -187,7 +239,3 @@ def _claim(folder: Path, request: dict[str, Any]) -> None:
         raise SuiteError(f"{note} is damaged; choose another folder, or remove this one") from error
     if earlier != request:
         raise SuiteError(f"{folder} holds models of other settings ({note.name}); choose another folder, or remove it")
-
-
-def _told(notify: Notify, title: str, stage: str, share: float) -> None:
-    notify(f"{title}: {stage}", share)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ from ..digital_cousins.relations import scene_graph
 from ..errors import PocketWorldsError, SceneError
 from ..scenes import Scene
 from ..scenes.mjcf import compile_scene
-from ..workers import WorkerPool
+from ..workers import WorkerPool, processors
 from .tables import Table
 
 MAX_PENETRATION, MAX_DRIFT, SECONDS = 1e-3, 2e-3, 2.0
@@ -143,7 +142,7 @@ def check_set(
         raise SceneError(f"{cousins.folder / TWIN} is missing or was changed; copy the whole folder of cousins again")
     check = partial(_check, cousins, scene_graph(cousins.twin))
     found = []
-    with WorkerPool(workers or os.cpu_count() or 1) as pool:
+    with WorkerPool(workers or processors()) as pool:
         for checked in pool.map(check, range(len(cousins)), chunksize=4):
             found.append(checked)
             notify("cousins", len(found) / len(cousins))

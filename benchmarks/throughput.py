@@ -26,12 +26,13 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from ..envs.backends.physics import SUBSTEPS, PhysicsSimulator, processors
+from ..envs.backends.physics import SUBSTEPS, PhysicsSimulator
 from ..envs.builtin.authoring import table_surfaces
 from ..envs.builtin.tables import RED, cube
 from ..envs.vector import WorldVectorEnv
 from ..registry import ENVIRONMENTS
 from ..scenes import Scene
+from ..workers import processors
 from .throughput_peers import PEERS, Peer, PeerError, find_python, modes
 from .throughput_result import Cost, Goal, PeerResult, Throughput, count_contacts, machine
 

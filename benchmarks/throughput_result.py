@@ -14,8 +14,9 @@ from typing import Any
 import mujoco
 from PIL import Image, ImageDraw, ImageFont
 
-from ..envs.backends.physics import SUBSTEPS, processors
+from ..envs.backends.physics import SUBSTEPS
 from ..envs.vector import WorldVectorEnv
+from ..workers import processors
 from .tables import Table
 
 LIBRARIES = ("mujoco", "gymnasium", "numpy")

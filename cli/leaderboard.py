@@ -69,6 +69,7 @@ def bench_baseline(
         typer.Option("--set", metavar="NAME=VALUE", help="Of the training, instead of its recipe's; repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, that train a task each.")] = 1,
     models: Annotated[
         Path | None, typer.Option("--models", help="Folder for models.", show_default="out/baselines/SUITE")
     ] = None,
@@ -90,10 +91,13 @@ def bench_baseline(
         place = out or Path("out/leaderboard") / f"{played.name}-{name}"
         words = ["pocketworlds", "bench", "baseline", name, "--suite", suite]
         words += [word for each in settings or [] for word in ("--set", each)]
+        words += ["--seed", str(seed), "--workers", str(workers)]
         with StageProgress() as progress:
             notify = session.watched(progress.notify)
-            agent = train_baseline(name, played, folder, settings=settings or [], seed=seed, notify=notify)
-        order = Order(suite, agent, name, command=shlex.join([*words, "--seed", str(seed)]))
+            agent = train_baseline(
+                name, played, folder, settings=settings or [], seed=seed, workers=workers, notify=notify
+            )
+        order = Order(suite, agent, name, workers=workers, command=shlex.join(words))
         _play(session, order, place, as_json)
         write_curves(place, learning_curves(name, played, folder))
 

@@ -31,7 +31,7 @@ from ..errors import SceneError
 from ..folders import check_free, new_folder
 from ..scenes import Scene
 from ..scenes.folder import assets
-from ..workers import WorkerPool, unwanted
+from ..workers import WorkerPool, processors, unwanted
 from .candidate import Rejected, make_cousin
 from .config import CousinConfig
 from .cousin import MANIFEST, Cousin
@@ -120,7 +120,7 @@ def make_cousins(
         family = make_family(twin, making, library or CATEGORIES, config, seed=seed, needed=needed)
         (making / TWIN).write_bytes(CousinFile(scene=twin, rig=NO_DIFFERENCE).encoded())
         notify("family", 1.0)
-        records = _records(family, config, seed, check, making, workers or (os.cpu_count() or 1))
+        records = _records(family, config, seed, check, making, workers or processors())
         with closing(records):
             found = _find(records, making, count, notify, counted)
         notify("writing", 0.0)

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
-from pocketworlds.workers import WorkerPool, unwanted
+from pocketworlds.workers import Notify, WorkerPool, processors, unwanted, work_off
 
 SCRIPT = """
 import sys, time
@@ -88,3 +89,53 @@ def test_workers_are_made_ready_and_tell_what_went_wrong(tmp_path: Path) -> None
         with pytest.raises(ZeroDivisionError):
             pool.submit(divmod, 1, 0).result()
     assert os.getcwd() != str(tmp_path)
+
+
+def tell_thrice(job: str, notify: Notify) -> None:
+    for share in (0.0, 0.5, 1.0):
+        notify(job, share)
+
+
+def fail(job: str, notify: Notify) -> None:
+    raise ValueError(job)
+
+
+def die(job: str, notify: Notify) -> None:
+    notify(job, 0.0)
+    os._exit(1)
+
+
+def fail_beside(job: str, notify: Notify) -> None:
+    """The first job fails when the second has begun, which tells on and on."""
+    if not job:
+        raise ValueError("nothing to do")
+    for step in range(6000):
+        notify(job, step / 6000)
+        time.sleep(0.01)
+    Path(job).touch()
+
+
+def test_what_workers_tell_comes_through_whole_and_in_order() -> None:
+    told: list[tuple[str, float]] = []
+    jobs = [f"job {k}" for k in range(5)]
+    work_off(jobs, tell_thrice, 2, lambda stage, share: told.append((stage, share)))
+    assert len(told) == 15
+    for job in jobs:
+        assert [share for stage, share in told if stage == job] == [0.0, 0.5, 1.0]
+
+
+def test_failures_of_workers_come_through(tmp_path: Path) -> None:
+    work_off([], fail, 2, print)
+    with pytest.raises(ValueError, match="what"):
+        work_off(["what"], fail, 2, print)
+    with pytest.raises(BrokenProcessPool):
+        work_off(["a", "b"], die, 2, lambda stage, share: None)
+    with pytest.raises(ValueError, match="nothing to do"):
+        work_off(["", str(tmp_path / "finished")], fail_beside, 2, lambda stage, share: None)
+    assert not list(tmp_path.iterdir())  # what nobody waits for is not finished
+
+
+def test_workers_share_the_processors() -> None:
+    assert 1 <= processors() <= (os.cpu_count() or 1)
+    with WorkerPool(2) as pool:
+        assert pool.submit(processors).result() == max(processors() // 2, 1)

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from ...envs import WorldVectorEnv
-from ...envs.backends.physics import processors
 from ...envs.catalogue import known_ids
 from ...errors import TaskError
+from ...workers import processors
 from ...world_models.frames.training import TrainConfig, chief_first, joined, log_writer
 from ...world_models.resuming import save_numbers
 from ...world_models.wam.demonstrations import Demonstrations, from_trajectory

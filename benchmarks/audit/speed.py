@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ...envs.backends.physics import processors
+from ...workers import processors
 from ..throughput import Stepper
 from .record import Notify
 from .subject import Subject

@@ -47,7 +47,6 @@ class Stage:
         agent: Agent,
         count: int,
         *,
-        threads: int = 0,
         filmed: tuple[int, int] | None = None,
     ) -> Stage:
         """Makes so many worlds, as the agent wants to see them; `filmed`: (width, height) of pictures of `env.render`.
@@ -65,7 +64,7 @@ class Stage:
                 f"{suite.name} was frozen with MuJoCo {suite.mujoco}, installed is {mujoco.__version__}, which moves "
                 f"things in another way: pip install mujoco=={suite.mujoco}, or play a newer suite"
             )
-        keywords = {**group.where(), **asked, "num_threads": threads}
+        keywords = {**group.where(), **asked}
         if filmed is not None:
             keywords |= {"render_mode": "rgb_array", "render_size": filmed}
         env = gym.make_vec(

@@ -21,10 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 from ...agents.agent import Agent, leave, senses
 from ...agents.agents import agent_files, filled, load_agent
 from ...envs import WorldVectorEnv
-from ...envs.backends.physics import processors
 from ...errors import AgentError, SuiteError
 from ...folders import write_texts
-from ...workers import WorkerPool, unwanted
+from ...workers import WorkerPool, processors, unwanted
 from ..suites.manifest import Group, Suite, load_suite
 from ..throughput_result import host
 from .play import Stage
@@ -166,15 +165,14 @@ def _batches(order: Order, suite: Suite, missing: dict[str, list[int]]) -> Itera
     if not jobs:
         return
     if order.workers == 1:
-        player = _Player(suite, order, threads=0)
+        player = _Player(suite, order)
         try:
             for name, numbers in jobs:
                 yield suite.group(name), player.play(name, numbers)
         finally:
             player.close()
         return
-    threads = max(processors() // order.workers, 1)
-    with WorkerPool(order.workers, _enlist, (order, threads)) as pool:
+    with WorkerPool(order.workers, _enlist, (order,)) as pool:
         waiting: dict[Future[list[Episode]], str] = {pool.submit(_play, name, numbers): name for name, numbers in jobs}
         try:
             while waiting:
@@ -189,8 +187,8 @@ def _batches(order: Order, suite: Suite, missing: dict[str, list[int]]) -> Itera
 class _Player:
     """Plays batches one after another, and keeps the last group's environment and agent."""
 
-    def __init__(self, suite: Suite, order: Order, *, threads: int) -> None:
-        self._suite, self._order, self._threads = suite, order, threads
+    def __init__(self, suite: Suite, order: Order) -> None:
+        self._suite, self._order = suite, order
         self._stage: Stage | None = None
         self._agent: Agent | None = None
 
@@ -201,7 +199,7 @@ class _Player:
             group = self._suite.group(name)
             self._agent = agent = load_agent(self._order.agent, group=name)
             count = min(self._order.num_envs, group.episodes)
-            self._stage = stage = Stage.made(self._suite, group, agent, count, threads=self._threads)
+            self._stage = stage = Stage.made(self._suite, group, agent, count)
         return stage.play(agent, numbers, _go_on)
 
     def close(self) -> None:
@@ -215,12 +213,12 @@ class _Player:
 _PLAYERS: list[_Player] = []  # of a worker: one
 
 
-def _enlist(order: Order, threads: int) -> None:
+def _enlist(order: Order) -> None:
     """Makes this process a worker."""
     import torch
 
-    torch.set_num_threads(threads)
-    _PLAYERS[:] = [_Player(load_suite(order.suite), order, threads=threads)]
+    torch.set_num_threads(processors())
+    _PLAYERS[:] = [_Player(load_suite(order.suite), order)]
 
 
 def _go_on(env: WorldVectorEnv) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import CheckpointError
+from ...workers import processors
 from ...world_models.checkpoint import read_card
 from ...world_models.hybrid.geometry import Geometry, Hand, Sight, State
 from ...world_models.hybrid.model import check_shape, load_model
@@ -29,7 +30,7 @@ from ..simulator import Array, Episodes, Ids, Images, RendererInfo, Sensors, Sim
 from ..world import World
 from .confidence import Confidence
 from .forms import model_shape, robot_form, scene_form
-from .physics import SUBSTEPS, processors
+from .physics import SUBSTEPS
 from .places import Places
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from mujoco.batch import SimulationError
 from numpy.typing import NDArray
 
+from ...workers import processors
 from .. import rotations
 from ..columns import columns
 from ..control import make_controller
@@ -271,10 +271,3 @@ def _stop_timers() -> None:
             except (OSError, ValueError):
                 continue
             return
-
-
-def processors() -> int:
-    """Processors this process may run on: more threads than these only get in each other's way."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

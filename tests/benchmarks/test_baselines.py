@@ -9,6 +9,7 @@ from typing import Any
 
 import mujoco
 import pytest
+import torch
 from pocketworlds.agents import ppo, sac
 from pocketworlds.agents.rl import course as rl_course
 from pocketworlds.agents.wam import course as wam_course
@@ -20,6 +21,7 @@ from pocketworlds.benchmarks.suites.freeze import freeze_group
 from pocketworlds.benchmarks.suites.manifest import Suite, load_suite, suite_names
 from pocketworlds.cli import app
 from pocketworlds.errors import SuiteError, TaskError
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 PARTS = (
@@ -79,6 +81,32 @@ def test_networks_are_trained_once_and_reinforced(manifest: Path, tmp_path: Path
         train_baseline("bc", suite, folder, settings=[*FEW, "noise=0"], notify=quiet)
 
 
+def test_tasks_are_trained_side_by_side(tmp_path: Path) -> None:
+    tasks = ("Reach", "PressButton")
+    groups = tuple(freeze_group(Part(task, f"PocketWorlds/{task}-v0", "", episodes=1)) for task in tasks)
+    suite = Suite(name="two-v1", about="", mujoco=mujoco.__version__, groups=groups)
+    told: list[tuple[str, float]] = []
+    for workers in (1, 2):
+        train_baseline(
+            "bc",
+            suite,
+            tmp_path / str(workers),
+            settings=FEW,
+            workers=workers,
+            notify=lambda stage, share: told.append((stage, share)),
+        )
+        for number, task in enumerate(tasks):
+            assert (f"bc, {task} ({number + 1} of 2): training", 1.0) in told
+        told.clear()
+    for task in tasks:
+        alone, beside = (load_file(tmp_path / str(k) / "bc" / f"{task}.safetensors") for k in (1, 2))
+        assert alone.keys() == beside.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(beside[name], value, rtol=1e-3, atol=1e-5)  # they have fewer threads
+    with pytest.raises(TaskError, match="leave obs_mode out"):  # of a worker
+        train_baseline("bc", suite, tmp_path / "bad", settings=["keywords.obs_mode=rgb"], workers=2, notify=quiet)
+
+
 @pytest.mark.parametrize("name", ["ppo", "sac"])
 def test_the_command_trains_plays_and_says_so(
     name: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -95,7 +123,7 @@ def test_the_command_trains_plays_and_says_so(
         (tmp_path / "out" / "leaderboard" / f"small-v1-{name}" / "results.json").read_text()
     )
     assert results["agent"]["name"] == name
-    assert results["command"] == f"pocketworlds bench baseline {name} --suite {manifest} --seed 0"
+    assert results["command"] == f"pocketworlds bench baseline {name} --suite {manifest} --seed 0 --workers 1"
     assert [len(each["episodes"]) for each in results["played"]] == [4, 4]
     with (tmp_path / "out" / "baselines" / "small-v1" / name / "Reach" / "curve.csv").open() as file:
         lines = [(float(line["steps"]), float(line["success"])) for line in csv.DictReader(file)]
