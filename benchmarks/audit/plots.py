@@ -22,15 +22,18 @@ def lines(
     *,
     logarithmic: bool = False,
     low: float | None = 0.0,
+    high: float = 0.0,
 ) -> str:
-    """An SVG of lines by name ("": not told); `low`: where the vertical axis begins, None: at the least value."""
+    """An SVG of lines by name ("": not told); the vertical axis begins at `low` (None: at the least value) and reaches
+    `high` at least."""
     points = [point for each in series.values() for point in each]
     if not points:
         return ""
     xs, ys = zip(*points, strict=True)
     across_ends = _ends(xs) if logarithmic or min(xs) < 0 else (0.0, _even(max(xs)))
     least = min(ys) if low is None else min(low, *ys)
-    frame = _Frame(across_ends, (least, _even(max(ys)) if least == 0 else max(ys)), logarithmic)
+    most = max(high, *ys)
+    frame = _Frame(across_ends, (least, _even(most) if least == 0 else most), logarithmic)
     parts = [*_begun(title, across, up, frame, sorted(set(xs)) if logarithmic else frame.across_ticks())]
     for number, (name, each) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]

@@ -90,15 +90,21 @@ def run_page(
         run=run,
         count=count,
         films=films,
-        curves=[_curve(each) for each in curves],
+        curves=_plots(curves),
         facts=_facts(run),
+        files=_files(run),
         groups=[_group(suite, group, run) for group in suite.groups],
     )
 
 
-def _curve(curve: LearningCurve) -> Markup:
-    name, across, up = (str(printable(each)) for each in (curve.name, curve.across, curve.up))
-    return Markup(lines(name, across, up, {"": curve.thinned(_POINTS)}))
+def _plots(curves: Sequence[LearningCurve]) -> list[Markup]:
+    """Learning curves; those of the same thing are as high, so that little does not look like much."""
+    found = []
+    for curve in curves:
+        name, across, up = (str(printable(each)) for each in (curve.name, curve.across, curve.up))
+        high = max(y for each in curves if each.up == curve.up for _, y in each.thinned(_POINTS))
+        found.append(Markup(lines(name, across, up, {"": curve.thinned(_POINTS)}, high=high)))
+    return found
 
 
 def _group(suite: Suite, group: Group, run: Standing) -> dict[str, Any]:
@@ -159,11 +165,6 @@ def _again(suite: Suite, group: Group, results: Results, number: int) -> tuple[s
 def _facts(run: Standing) -> list[tuple[str, str]]:
     results = run.results
     agent, latency = results.agent, results.latency
-    files = [
-        (f"SHA-256 of {shortened(name, 100)}" + (f" ({shortened(group, 60)})" if group else ""), digest)
-        for group, each in agent.files.items()
-        for name, digest in each.items()
-    ]
     machine = [(shortened(name, 100), str(value)) for name, value in results.machine.items()]
     found = [
         ("agent", agent.name),
@@ -180,14 +181,25 @@ def _facts(run: Standing) -> list[tuple[str, str]]:
         ),
         ("wall time", f"{results.seconds:,.0f} s"),
         *machine[:_FACTS],
-        *files[:_FACTS],
         ("SHA-256 of the suite", results.suite_sha256),
         ("SHA-256 of the results", results.sha256),
     ]
-    left = max(len(machine) - _FACTS, 0) + max(len(files) - _FACTS, 0)
-    if left:
-        found.append(("and", f"{left} more, in results.json"))
+    found += _left(machine)
     return [(name, shortened(told, 400)) for name, told in found]
+
+
+def _files(run: Standing) -> list[tuple[str, str]]:
+    """What the agent was read from, and the SHA-256 of each."""
+    files = [
+        (shortened(name, 100) + (f" ({shortened(group, 60)})" if group else ""), digest)
+        for group, each in run.results.agent.files.items()
+        for name, digest in each.items()
+    ]
+    return [*files[:_FACTS], *_left(files)]
+
+
+def _left(told: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [("and", f"{len(told) - _FACTS} more, in results.json")] if len(told) > _FACTS else []
 
 
 def _tells_energy(run: Standing) -> bool:

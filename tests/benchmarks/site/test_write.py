@@ -398,6 +398,24 @@ def test_learning_curves_are_drawn_and_damaged_ones_are_told(tmp_path: Path) -> 
     assert said.upper() not in page.source
 
 
+def test_little_success_does_not_look_like_much(tmp_path: Path) -> None:
+    place = kept(small_results(SUITE, "mine"), tmp_path / "runs" / "0").parent
+    points = {"Lift": [(0.0, 0.0), (10.0, 0.02)], "Reach": [(0.0, 0.0), (10.0, 1.0)]}
+    write_curves(place, [LearningCurve(name, "steps", "success", each) for name, each in points.items()])
+    write_curves(place, [LearningCurve("Slow", "steps", "loss", [(0.0, 3.0), (10.0, 0.5)])])
+    told = write_site([tmp_path / "runs"], tmp_path / "site", suites=SUITES)
+    tags = Page(tmp_path / "site" / told.shown[place / "results.json"]).tags
+    begins = [k for k, (tag, _) in enumerate(tags) if tag == "svg"]
+    ways = {
+        tags[first][1]["aria-label"]: next(told["points"] for tag, told in tags[first:] if tag == "polyline").split()
+        for first in begins[:3]
+    }
+    risen = {name: [float(each.split(",")[1]) for each in way] for name, way in ways.items()}
+    climbs = {name: heights[0] - heights[-1] for name, heights in risen.items()}
+    assert climbs["Lift"] == pytest.approx(0.02 * climbs["Reach"], abs=0.1)
+    assert climbs["Slow"] < -climbs["Reach"] / 2  # on an axis of its own
+
+
 def test_runs_without_curves_say_nothing_of_them(site: Site) -> None:
     for run in site.runs.values():
         assert "How it learned" not in site.page(run).read_text()
