@@ -35,7 +35,7 @@ import numpy as np
 
 from ..errors import SceneError
 from ..real2sim.phone import PhoneModel
-from ..workers import interrupts_blocked
+from ..workers import interrupts_blocked, processors
 from .ground_truth_scenes import Layout, benchmark_set, generate_scene, truth_record, write_scene
 from .real2sim_results import BenchmarkResult, Header
 from .real2sim_scene import failed_scene, score_scene
@@ -306,7 +306,7 @@ def _work(pipe: Connection, job: _Job) -> None:
 @contextmanager
 def _threads(workers: int) -> Iterator[None]:
     """Shares the processors between the workers, unless the user has said how many threads to use."""
-    share = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
+    share = str(max(1, processors() // max(1, workers)))
     names = [name for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in os.environ]
     os.environ.update(dict.fromkeys(names, share))
     try:

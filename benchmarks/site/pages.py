@@ -99,11 +99,14 @@ def run_page(
 
 def _plots(curves: Sequence[LearningCurve]) -> list[Markup]:
     """Learning curves; those of the same thing are as high, so that little does not look like much."""
+    drawn = [(curve, curve.thinned(_POINTS)) for curve in curves]
+    high: dict[str, float] = {}
+    for curve, each in drawn:
+        high[curve.up] = max(high.get(curve.up, 0.0), *(y for _, y in each))
     found = []
-    for curve in curves:
-        name, across, up = (str(printable(each)) for each in (curve.name, curve.across, curve.up))
-        high = max(y for each in curves if each.up == curve.up for _, y in each.thinned(_POINTS))
-        found.append(Markup(lines(name, across, up, {"": curve.thinned(_POINTS)}, high=high)))
+    for curve, each in drawn:
+        name, across, up = (str(printable(told)) for told in (curve.name, curve.across, curve.up))
+        found.append(Markup(lines(name, across, up, {"": each}, high=high[curve.up])))
     return found
 
 
